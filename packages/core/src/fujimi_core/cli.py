@@ -1,0 +1,67 @@
+"""The fujimi program: gathers commands from plugins and runs one."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, TypeAlias
+
+from fujimi_core.errors import FujimiError
+from fujimi_core.offers import Command
+from fujimi_core.plugins import Plugins
+
+_SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def entry() -> NoReturn:
+    """Run the program with this process's arguments and exit."""
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def main(argv: Sequence[str], plugins: Plugins | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if it was done, 1 if it failed on the way, 2 if what was asked for is wrong.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        plugins = plugins or Plugins.installed()
+        arguments = parser(plugins).parse_args(argv)
+        command: Command = arguments.command
+        return command.run(arguments, plugins)
+    except FujimiError as wrong:
+        print(f"fujimi: error: {wrong}", file=sys.stderr)
+        return wrong.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+
+
+def parser(plugins: Plugins) -> argparse.ArgumentParser:
+    """Parser of all commands that the plugins offer."""
+    top = argparse.ArgumentParser(
+        prog="fujimi",
+        description="Pre-train transformers on supercomputers, and see how the same job scales from a laptop.",
+        allow_abbrev=False,
+    )
+    groups: dict[tuple[str, ...], _SubParsers] = {(): top.add_subparsers(metavar="COMMAND", required=True)}
+    for command in sorted(plugins.commands().values(), key=lambda command: command.path):
+        group = command.path[:-1]
+        if group not in groups:
+            noun = groups[()].add_parser(group[0], help=f"{group[0]}: list, show and more", allow_abbrev=False)
+            groups[group] = noun.add_subparsers(metavar="COMMAND", required=True)
+        verb = groups[group].add_parser(
+            command.path[-1], help=command.summary, description=command.summary, allow_abbrev=False
+        )
+        command.configure(verb)
+        verb.set_defaults(command=command)
+    return top

@@ -1,0 +1,54 @@
+"""Machine files: TOML in which every number stands beside its source."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from fujimi_core.errors import MachineError
+from fujimi_core.machine import Machine
+from fujimi_core.records import build
+
+#: How the source of a number that nobody could check begins.
+UNVERIFIED = "unverified"
+
+
+def load(file: Path | Traversable) -> Machine:
+    """Read a machine file.
+
+    A sourced value is a table of ``value`` and ``source``; it may hold one number or a whole table::
+
+        nodes = { value = 158_976, source = "RIKEN, Fugaku users guide" }
+
+    Raises:
+        MachineError: If the file cannot be read, a key is unknown or missing, or a number has no source.
+    """
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        raise MachineError(f"cannot read the machine file {file}: {wrong}") from None
+    sources: dict[str, str] = {}
+    values = _split(table, "", "", sources)
+    bare = [key for key, source in sources.items() if not source]
+    if bare:
+        raise MachineError(f'{file}: {bare[0]} has no source; write {{ value = …, source = "document, page" }}')
+    return build(Machine, values | {"sources": sources}, where=str(file), error=MachineError)
+
+
+def _split(value: Any, key: str, source: str, sources: dict[str, str]) -> Any:
+    """Values without their sources, which are collected by dotted key; an empty one is missing."""
+    if isinstance(value, Mapping) and set(value) == {"value", "source"}:
+        return _split(value["value"], key, str(value["source"]), sources)
+    if isinstance(value, Mapping):
+        return {name: _split(item, f"{key}.{name}".lstrip("."), source, sources) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_split(item, f"{key}[{index}]", source, sources) for index, item in enumerate(value)]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if source or is_number or _looks_like_quantity(value):
+        sources[key] = source
+    return value
+
+
+def _looks_like_quantity(value: Any) -> bool:
+    return isinstance(value, str) and value[:1].isdigit()
