@@ -1,0 +1,152 @@
+"""Writes down what a rank does: operators, collectives and what waits for what."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from fujimi_core.errors import PluginError
+from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Stream
+from torch._C._distributed_c10d import FakeWork
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from fujimi_parallel.capture.flops import flops
+from fujimi_parallel.capture.memory import MemoryMeter
+from fujimi_parallel.world import DATA_AXIS
+
+_KINDS = {
+    torch.ops.c10d.allreduce_.default: CollectiveKind.ALL_REDUCE,
+    torch.ops.c10d.broadcast_.default: CollectiveKind.BROADCAST,
+    torch.ops.c10d.barrier.default: CollectiveKind.BARRIER,
+}
+# they make tensors without touching them, or only look at them
+_FREE = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided", "device", "detach", "lift_fresh", "_unsafe_view"}
+
+
+class Recorder(TorchDispatchMode):
+    """Records, while it is active, every operator and collective of this process, in a fake world or a real one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.memory = MemoryMeter()
+        self._issued: dict[int, int] = {}
+        self._wait_for: set[int] = set()
+        self._last_kernel: int | None = None
+        self._in_optimizer = False
+        self._restore: list[Callable[[], None]] = []
+
+    def __enter__(self) -> "Recorder":
+        """Start to record."""
+        wait = FakeWork.wait
+        FakeWork.wait = lambda work, *_: self._waited(work)
+        begin = register_optimizer_step_pre_hook(lambda *_: self._optimizer(True))
+        end = register_optimizer_step_post_hook(lambda *_: self._optimizer(False))
+        self._restore = [begin.remove, end.remove, lambda: setattr(FakeWork, "wait", wait)]
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        """Stop to record."""
+        super().__exit__(*exception)
+        for restore in self._restore:
+            restore()
+
+    def restart(self) -> None:
+        """Forget the events and the peak of memory; what is alive stays counted."""
+        self.events.clear()
+        self._issued.clear()
+        self._wait_for.clear()
+        self._last_kernel = None
+        self.memory.restart()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operator and write it down."""
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if func.namespace == "c10d":
+            self._collective(func, args, out)
+        else:
+            self.memory.see(out)
+            if not func.is_view and func._schema.name.split("::")[1] not in _FREE:
+                self._kernel(func, args, kwargs, out)
+        return out
+
+    def _kernel(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        inputs, outputs = _tensors((args, kwargs)), _tensors(out)
+        if not inputs and not outputs:
+            return
+        event = Kernel(
+            op=str(func._overloadpacket),
+            shapes=tuple(tuple(tensor.shape) for tensor in inputs[:3]),
+            dtype=_dtype(inputs or outputs),
+            flops=flops(func, args, kwargs, out),
+            nbytes=sum(tensor.numel() * tensor.element_size() for tensor in inputs + outputs),
+            phase=self._phase(),
+            waits=tuple(sorted(self._wait_for)),
+        )
+        self._wait_for.clear()
+        self._last_kernel = len(self.events)
+        self.events.append(event)
+
+    def _collective(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
+        if func not in _KINDS:
+            raise PluginError(f"capture cannot translate {func}; known: {', '.join(map(str, _KINDS))}")
+        tensors = _tensors(args[0])
+        group = next(dist.ProcessGroup.unbox(arg) for arg in args if isinstance(arg, torch.ScriptObject))
+        works = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.ScriptObject)]
+        event = Collective(
+            kind=_KINDS[func],
+            nbytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            axes=_axes(group),
+            dtype=_dtype(tensors),
+            phase=self._phase(),
+            waits=() if self._last_kernel is None else (self._last_kernel,),
+        )
+        for work in works:
+            self._remember(work, len(self.events))
+        self.events.append(event)
+
+    def _remember(self, work: torch.ScriptObject, index: int) -> None:
+        """Know a work again when it is waited for; only those of a fake world can be told apart."""
+        if dist.get_backend() == "fake":
+            self._issued[FakeWork.unbox(work).seq_id] = index
+
+    def _waited(self, work: FakeWork) -> bool:
+        index = self._issued.get(work.seq_id)
+        if index is not None:
+            self._wait_for.add(index)
+        return True
+
+    def _optimizer(self, inside: bool) -> None:
+        self._in_optimizer = inside
+
+    def _phase(self) -> str:
+        if self._in_optimizer:
+            return "optimizer"
+        return "backward" if torch._C._current_graph_task_id() != -1 else "forward"
+
+
+def collectives(events: list[Event]) -> list[Collective]:
+    """The collectives among events."""
+    return [event for event in events if isinstance(event, Collective) and event.stream is Stream.COMMUNICATION]
+
+
+def _axes(group: dist.ProcessGroup) -> tuple[str, ...]:
+    if group.size() != dist.get_world_size():
+        raise PluginError(f"capture knows collectives of all {dist.get_world_size()} ranks, not of {group.size()}")
+    return (DATA_AXIS,)
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _dtype(tensors: list[torch.Tensor]) -> str:
+    """Type of the first floating-point tensor, or of the first."""
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return str((floating or tensors)[0].dtype).removeprefix("torch.") if tensors else ""

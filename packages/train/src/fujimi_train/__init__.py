@@ -1,0 +1,1 @@
+"""Vision transformers, the training loop, fine-tuning and the capture of jobs."""

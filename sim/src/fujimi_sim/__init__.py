@@ -1,0 +1,1 @@
+"""Simulates training steps on machines that are described, not owned."""

@@ -1,0 +1,220 @@
+"""Simulates a job or a workload on a machine at several sizes."""
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from fujimi_core.errors import MachineError
+from fujimi_core.job import Job, Precision
+from fujimi_core.machine import Device, Machine
+from fujimi_core.plugins import Plugins
+from fujimi_core.workload import Kernel, Workload
+
+from fujimi_sim.network.timer import CommunicationTimer
+from fujimi_sim.replay import Seconds, replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One size of the machine; times are means over ranks, of one step.
+
+    Args:
+        nodes: Nodes of the machine that are used.
+        ranks: One a device.
+        step_s: From the common start until the last rank is done.
+        compute_s: Kernels.
+        communication_s: Collectives and messages under way, hidden behind kernels or not.
+        exposed_communication_s: Kernels waited while communication was under way.
+        idle_s: Kernels waited for slower ranks; with the two other shares it makes up the step.
+        samples_per_s: Of all ranks together.
+        flops_per_s: Of all ranks together; matrix products only.
+        fraction_of_peak: Of the devices' peak in the type of most of the arithmetic.
+        parallel_efficiency: Samples a second and node, over those of one node. Of a workload, which was captured at
+            one size only: over those of ranks that compute undisturbed.
+        memory_bytes_per_rank: High-water mark of the rank that needs most.
+    """
+
+    nodes: int
+    ranks: int
+    step_s: float
+    compute_s: float
+    communication_s: float
+    exposed_communication_s: float
+    idle_s: float
+    samples_per_s: float
+    flops_per_s: float
+    fraction_of_peak: float
+    parallel_efficiency: float
+    memory_bytes_per_rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the simulation itself took, the whole process counted.
+
+    Args:
+        cpu_s: Processor time.
+        peak_rss_bytes: Most memory at any time.
+    """
+
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A scaling curve.
+
+    Args:
+        machine: Name.
+        job: Name.
+        points: By number of nodes, as asked for.
+        simulation: What it took to find out.
+    """
+
+    machine: str
+    job: str
+    points: tuple[Point, ...]
+    simulation: Cost
+
+
+def simulate_job(
+    job: Job,
+    machine: Machine,
+    nodes: Sequence[int],
+    *,
+    plugins: Plugins,
+    seed: int = 0,
+    weak: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Capture a job at each size and replay it there.
+
+    Args:
+        job: What is trained; a global batch keeps its size (strong scaling).
+        machine: On which.
+        nodes: Numbers of nodes.
+        plugins: Who captures, offers networks, places ranks and knows kernels.
+        seed: Of the noise; the same seed gives the same figures.
+        weak: Let the batch of each rank keep the size it has on the first number of nodes.
+        progress: Told each number of nodes before it is simulated.
+
+    Raises:
+        JobError: If the job's batch does not divide into the ranks.
+        MachineError: If the machine has not so many nodes, or cannot compute in the job's type.
+    """
+    for count in nodes:
+        machine.require_nodes(count)
+    job = job.with_precision(precision_on(job, machine.node.device))
+    devices = machine.node.devices
+    if weak:
+        job = job.with_batch_per_rank(job.batch_on(nodes[0] * devices))
+    for count in nodes:
+        job.batch_on(count * devices)
+
+    def point(count: int) -> Point:
+        progress(count)
+        return simulate(plugins.capture(job, count * devices), machine, count, plugins=plugins, seed=seed)
+
+    simulated = {count: point(count) for count in sorted({1, *nodes})}
+    alone = simulated[1].samples_per_s
+    points = [
+        replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * alone))
+        for count in nodes
+    ]
+    return Report(machine=machine.name, job=job.name, points=tuple(points), simulation=_cost())
+
+
+def simulate_workload(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins, seed: int = 0) -> Report:
+    """Replay a workload at the size at which it was captured.
+
+    Raises:
+        MachineError: If that is not the size of the machine's part, or the machine has not so many nodes.
+    """
+    machine.require_nodes(nodes)
+    point = simulate(workload, machine, nodes, plugins=plugins, seed=seed)
+    return Report(machine=machine.name, job=workload.job, points=(point,), simulation=_cost())
+
+
+def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins, seed: int = 0) -> Point:
+    """Replay one step of a workload on so many nodes.
+
+    Raises:
+        MachineError: If the nodes' devices are not as many as the workload's ranks.
+    """
+    ranks, devices = workload.mesh.world_size, machine.node.devices
+    if ranks != nodes * devices:
+        raise MachineError(
+            f"workload {workload.job!r} has {ranks:,} ranks; {nodes:,} nodes of {machine.name} have {nodes * devices:,} "
+            f"devices: capture it with --ranks {nodes * devices}"
+        )
+    topology = plugins.topology(machine).allocate(nodes)
+    placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)
+    communication = CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins)
+    kernel_seconds = _remembered(plugins, machine.node.device)
+    slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
+    result = replay(workload, kernel_seconds=kernel_seconds, communication=communication, slowness=slowness)
+    peak = nodes * devices * machine.node.device.peak_flops_per_s.get(_main_dtype(workload), np.inf)
+    return Point(
+        nodes=nodes,
+        ranks=ranks,
+        step_s=result.step_s,
+        compute_s=float(result.compute_s.mean()),
+        communication_s=float(result.communication_s.mean()),
+        exposed_communication_s=float(result.exposed_s.mean()),
+        idle_s=float(result.idle_s.mean()),
+        samples_per_s=workload.samples_per_step / result.step_s,
+        flops_per_s=workload.flops / result.step_s,
+        fraction_of_peak=workload.flops / result.step_s / peak,
+        parallel_efficiency=float((result.compute_s / slowness).mean()) / result.step_s,
+        memory_bytes_per_rank=max(role.memory.peak_bytes for role in workload.roles),
+    )
+
+
+def draw_slowness(ranks: int, *, std: float, seed: int) -> Seconds:
+    """Factor on the compute time of each rank: log-normal with mean 1.
+
+    Args:
+        ranks: How many.
+        std: Standard deviation.
+        seed: The same seed gives the same nodes.
+    """
+    sigma = np.sqrt(np.log1p(std**2))
+    return np.random.default_rng([seed, ranks]).lognormal(-(sigma**2) / 2, sigma, ranks)
+
+
+def precision_on(job: Job, device: Device) -> Precision:
+    """The job's precision; ``auto`` is bfloat16 where the device has it, else float32."""
+    if job.train.precision is not Precision.AUTO:
+        return job.train.precision
+    return Precision.BFLOAT16 if Precision.BFLOAT16 in device.peak_flops_per_s else Precision.FLOAT32
+
+
+def _remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
+    """Ask the plugins once for all kernels of the same operator, type and shapes."""
+    known: dict[tuple[object, ...], float] = {}
+
+    def seconds(kernel: Kernel) -> float:
+        key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes)
+        if key not in known:
+            known[key] = plugins.kernel_seconds(kernel, device)
+        return known[key]
+
+    return seconds
+
+
+def _main_dtype(workload: Workload) -> str:
+    """Type of most of the arithmetic."""
+    flops: dict[str, int] = {}
+    for role in workload.roles:
+        for event in role.events:
+            if isinstance(event, Kernel):
+                flops[event.dtype] = flops.get(event.dtype, 0) + event.flops
+    return max(flops, key=lambda dtype: flops[dtype], default="")
+
+
+def _cost() -> Cost:
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Cost(cpu_s=round(time.process_time(), 2), peak_rss_bytes=rss)
