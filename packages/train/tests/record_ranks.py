@@ -26,7 +26,9 @@ with join() as world:
     if world.rank == 0:
         kernels = [event for event in recorder.events if isinstance(event, Kernel)]
         found = {
-            "collectives": [[event.kind, event.nbytes, event.dtype, event.phase] for event in collectives(recorder.events)],
+            "collectives": [
+                [event.kind, event.nbytes, event.dtype, event.phase] for event in collectives(recorder.events)
+            ],
             "flops": sum(kernel.flops for kernel in kernels),
             "products": [[kernel.op, [list(s) for s in kernel.shapes]] for kernel in kernels if kernel.flops],
         }

@@ -104,7 +104,8 @@ def _text(report: Report, machine: Machine) -> str:
     need = max(point.memory_bytes_per_rank for point in report.points)
     have = machine.node.device.memory_bytes
     verdict = "fits in" if need <= have else "does not fit in"
-    memory = f"memory: {format_quantity(need, 'B')} a rank {verdict} {format_quantity(have, 'B')} of {machine.node.device.name}"
+    device = f"{format_quantity(have, 'B')} of {machine.node.device.name}"
+    memory = f"memory: {format_quantity(need, 'B')} a rank {verdict} {device}"
     cost = f"simulated in {report.simulation.cpu_s:.1f} CPU s, {format_quantity(report.simulation.peak_rss_bytes, 'B')}"
     return "\n".join([f"{report.job} on {report.machine}", table([*header, "memory/rank"], rows), memory, cost])
 

@@ -147,8 +147,8 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     ranks, devices = workload.mesh.world_size, machine.node.devices
     if ranks != nodes * devices:
         raise MachineError(
-            f"workload {workload.job!r} has {ranks:,} ranks; {nodes:,} nodes of {machine.name} have {nodes * devices:,} "
-            f"devices: capture it with --ranks {nodes * devices}"
+            f"workload {workload.job!r} has {ranks:,} ranks; {nodes:,} node(s) of {machine.name} "
+            f"have {nodes * devices:,} devices: capture it with --ranks {nodes * devices}"
         )
     topology = plugins.topology(machine).allocate(nodes)
     placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)

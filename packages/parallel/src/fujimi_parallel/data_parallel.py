@@ -1,6 +1,5 @@
 """Data parallelism: every rank has all parameters; gradients are averaged in buckets."""
 
-import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -26,11 +25,3 @@ def data_parallel(model: nn.Module, world: World, *, bucket_bytes: int) -> nn.Mo
     if world.captured:
         return FakeDataParallel(model, bucket_bytes=bucket_bytes)
     return DistributedDataParallel(model, bucket_cap_mb=bucket_bytes / _MIB, gradient_as_bucket_view=True)
-
-
-def average_over_ranks(value: torch.Tensor, world: World) -> "torch.distributed.Work | None":
-    """Start to replace a tensor by its mean over the ranks; wait on what is returned, if anything is."""
-    if world.size == 1:
-        return None
-    value.div_(world.size)
-    return torch.distributed.all_reduce(value, async_op=True)

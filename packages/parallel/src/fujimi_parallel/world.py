@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 from fujimi_core.mesh import Mesh
+from torch._C._distributed_c10d import TCPStore
 
 from fujimi_parallel.launch import Launch, launch_of
 
@@ -69,16 +70,16 @@ def join(*, timeout_s: float = 600.0) -> Iterator[World]:
         dist.destroy_process_group()
 
 
-def _meet_over_mpi(launch: Launch, timeout: timedelta) -> dist.Store:
+def _meet_over_mpi(launch: Launch, timeout: timedelta) -> TCPStore:
     """Let rank 0 open a store on a free port, and tell the others by MPI where it is."""
     from mpi4py import MPI  # loading MPI starts it, which only launched processes may
 
     host = socket.gethostname() if launch.local_size < launch.world_size else "127.0.0.1"
     store = None
     if launch.rank == 0:
-        store = dist.TCPStore(host, 0, launch.world_size, is_master=True, timeout=timeout, wait_for_workers=False)
+        store = TCPStore(host, 0, launch.world_size, is_master=True, timeout=timeout, wait_for_workers=False)
     host, port = MPI.COMM_WORLD.bcast((host, store.port if store else 0))
-    return store or dist.TCPStore(host, port, launch.world_size, timeout=timeout, wait_for_workers=False)
+    return store or TCPStore(host, port, launch.world_size, timeout=timeout, wait_for_workers=False)
 
 
 def stop_all(code: int) -> None:

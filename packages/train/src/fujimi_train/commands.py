@@ -25,9 +25,7 @@ def commands() -> list[Command]:
     """What this package adds to the program."""
     return [
         Command(path=("train",), summary="train a job on the ranks at hand", configure=_train_arguments, run=_train),
-        Command(
-            path=("capture",), summary="write down one step of a job", configure=_capture_arguments, run=_capture
-        ),
+        Command(path=("capture",), summary="write down one step of a job", configure=_capture_arguments, run=_capture),
     ]
 
 

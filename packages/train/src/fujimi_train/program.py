@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from fujimi_core.job import Job, Precision
 from fujimi_core.offers import Model
-from fujimi_parallel.data_parallel import average_over_ranks, data_parallel
+from fujimi_parallel.collectives import average
+from fujimi_parallel.data_parallel import data_parallel
 from fujimi_parallel.world import World
 from torch import nn
 
@@ -55,7 +56,7 @@ class Program:
         smoothing = self.job.train.label_smoothing
         loss = F.cross_entropy(logits_BK.float(), labels_B.to(self.device), label_smoothing=smoothing)
         mean_loss = loss.detach().clone()
-        averaging = average_over_ranks(mean_loss, self.world)
+        averaging = average(mean_loss, self.world)
         loss.backward()
         self._update(number)
         if averaging:
@@ -65,9 +66,7 @@ class Program:
     def rate(self, number: int) -> float:
         """Learning rate of a step."""
         spec = self.job.optimizer
-        return learning_rate(
-            number, self.job.train.steps, warmup_steps=spec.warmup_steps, highest=spec.learning_rate
-        )
+        return learning_rate(number, self.job.train.steps, warmup_steps=spec.warmup_steps, highest=spec.learning_rate)
 
     def _update(self, number: int) -> None:
         if self.job.optimizer.clip_norm:

@@ -1,6 +1,6 @@
 """Vision transformer.
 
-Shapes: B pictures, C channels, H height, W width, T tokens (patches and the class token), D width of a token, K classes.
+Shapes: B pictures, C channels, H height, W width, T tokens (patches and the class token), D token width, K classes.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ class VitShape:
     heads: int
 
 
-#: Source: Dosovitskiy et al., ICLR 2021, table 1 (base, large, huge); Touvron et al., "DeiT", ICML 2021, table 1 (tiny, small).
+#: Source: Dosovitskiy et al., ICLR 2021, table 1 (base, large, huge);
+#: Touvron et al., "DeiT", ICML 2021, table 1 (tiny, small).
 SHAPES = {
     "vit_tiny": VitShape(width=192, depth=12, heads=3),
     "vit_small": VitShape(width=384, depth=12, heads=6),

@@ -100,7 +100,7 @@ class RunLog:
 
 
 def _terminal_behind_mpiexec() -> bool:
-    """mpiexec puts a pipe between a rank and the terminal; whoever started it may say that there is one."""
+    """Tell if whoever started mpiexec says that there is a terminal; between it and a rank is a pipe."""
     return os.environ.get("TTY_INTERACTIVE") == "1"
 
 

@@ -22,14 +22,24 @@ _KINDS = {
     torch.ops.c10d.barrier.default: CollectiveKind.BARRIER,
 }
 # they make tensors without touching them, or only look at them
-_FREE = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided", "device", "detach", "lift_fresh", "_unsafe_view"}
+_FREE = {
+    "empty",
+    "empty_strided",
+    "empty_like",
+    "new_empty",
+    "new_empty_strided",
+    "device",
+    "detach",
+    "lift_fresh",
+    "_unsafe_view",
+}
 
 
 class Recorder(TorchDispatchMode):
     """Records, while it is active, every operator and collective of this process, in a fake world or a real one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # torch leaves it untyped
         self.events: list[Event] = []
         self.memory = MemoryMeter()
         self._issued: dict[int, int] = {}
@@ -41,16 +51,16 @@ class Recorder(TorchDispatchMode):
     def __enter__(self) -> "Recorder":
         """Start to record."""
         wait = FakeWork.wait
-        FakeWork.wait = lambda work, *_: self._waited(work)
+        setattr(FakeWork, "wait", lambda work, *_: self._waited(work))  # noqa: B010 - a method that mypy guards
         begin = register_optimizer_step_pre_hook(lambda *_: self._optimizer(True))
         end = register_optimizer_step_post_hook(lambda *_: self._optimizer(False))
         self._restore = [begin.remove, end.remove, lambda: setattr(FakeWork, "wait", wait)]
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call] # as above
         return self
 
     def __exit__(self, *exception: Any) -> None:
         """Stop to record."""
-        super().__exit__(*exception)
+        super().__exit__(*exception)  # type: ignore[no-untyped-call] # as above
         for restore in self._restore:
             restore()
 
@@ -114,9 +124,10 @@ class Recorder(TorchDispatchMode):
     def _remember(self, work: torch.ScriptObject, index: int) -> None:
         """Know a work again when it is waited for; only those of a fake world can be told apart."""
         if dist.get_backend() == "fake":
-            self._issued[FakeWork.unbox(work).seq_id] = index
+            fake: Any = FakeWork.unbox(work)
+            self._issued[fake.seq_id] = index
 
-    def _waited(self, work: FakeWork) -> bool:
+    def _waited(self, work: Any) -> bool:
         index = self._issued.get(work.seq_id)
         if index is not None:
             self._wait_for.add(index)

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch._C._distributed_c10d import _compute_bucket_assignment_by_size
 from torch.autograd import Variable
+
+from fujimi_parallel.collectives import all_reduce
 
 
 class FakeDataParallel(nn.Module):
@@ -62,8 +65,8 @@ class FakeDataParallel(nn.Module):
             self._make_buckets()
 
     def _make_buckets(self) -> None:
-        limits = [self._bucket_bytes]
-        indices, _ = dist._compute_bucket_assignment_by_size(self._arrived, limits, [False] * len(self._arrived))
+        gradients: list[torch.Tensor] = list(self._arrived)
+        indices, _ = _compute_bucket_assignment_by_size(gradients, [self._bucket_bytes], [False] * len(gradients))
         self._buckets = [_Bucket([self._arrived[i] for i in bucket]) for bucket in indices]
         self._bucket_of = {parameter: bucket for bucket in self._buckets for parameter in bucket.views}
 
@@ -89,10 +92,8 @@ class _Bucket:
         self.taken += 1
 
     def all_reduce(self) -> dist.Work:
-        work = dist.all_reduce(self.buffer, async_op=True)
-        assert work is not None
         self.taken = 0
-        return work
+        return all_reduce(self.buffer)
 
 
 def _at_end_of_backward(function: Callable[[], None]) -> None:

@@ -1,0 +1,23 @@
+"""Collectives of all ranks that go on while the caller computes."""
+
+import torch
+import torch.distributed as dist
+
+from fujimi_parallel.world import World
+
+
+def all_reduce(tensor: torch.Tensor) -> dist.Work:
+    """Start to replace a tensor by its sum over all ranks; it is done after ``wait`` on what is returned."""
+    work = dist.all_reduce(tensor, async_op=True)
+    if work is None:
+        raise RuntimeError("this process is not among the ranks")
+    assert isinstance(work, dist.Work)
+    return work
+
+
+def average(tensor: torch.Tensor, world: World) -> dist.Work | None:
+    """Start to replace a tensor by its mean over all ranks; None if there is only one, and nothing to wait for."""
+    if world.size == 1:
+        return None
+    tensor.div_(world.size)
+    return all_reduce(tensor)
