@@ -5,12 +5,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn, TypeAlias
 
-from fujimi_core.errors import FujimiError
+from fujimi_core.errors import FujimiError, PluginError
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 
+_log = logging.getLogger(__name__)
 _SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -42,6 +44,11 @@ def main(argv: Sequence[str], plugins: Plugins | None = None) -> int:
     except FujimiError as wrong:
         print(f"fujimi: error: {wrong}", file=sys.stderr)
         return wrong.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as wrong:
+        print(f"fujimi: error: {wrong}", file=sys.stderr)
+        return 1
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
 
@@ -54,14 +61,33 @@ def parser(plugins: Plugins) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     groups: dict[tuple[str, ...], _SubParsers] = {(): top.add_subparsers(metavar="COMMAND", required=True)}
-    for command in sorted(plugins.commands().values(), key=lambda command: command.path):
+    commands = sorted(plugins.commands().values(), key=lambda command: command.path)
+    alone = {command.path for command in commands if len(command.path) == 1}
+    for command in commands:
         group = command.path[:-1]
+        if group in alone:
+            _log.warning("command %r is left out: %r is a command itself", command.name, group[0])
+            continue
         if group not in groups:
             noun = groups[()].add_parser(group[0], help=f"{group[0]}: list, show and more", allow_abbrev=False)
             groups[group] = noun.add_subparsers(metavar="COMMAND", required=True)
-        verb = groups[group].add_parser(
-            command.path[-1], help=command.summary, description=command.summary, allow_abbrev=False
-        )
-        command.configure(verb)
-        verb.set_defaults(command=command)
+        _add(command, groups[group])
     return top
+
+
+def _add(command: Command, group: _SubParsers) -> None:
+    summary = command.summary.replace("%", "%%")  # argparse formats its texts
+    verb = group.add_parser(command.path[-1], help=summary, description=summary, allow_abbrev=False)
+    try:
+        command.configure(verb)
+    except Exception as wrong:
+        _log.warning("command %r cannot be used: %s: %s", command.name, type(wrong).__name__, wrong)
+        command = _unusable(command, wrong)
+    verb.set_defaults(command=command)
+
+
+def _unusable(command: Command, wrong: Exception) -> Command:
+    def run(_arguments: argparse.Namespace, _plugins: Plugins) -> int:
+        raise PluginError(f"command {command.name!r} cannot be used: {type(wrong).__name__}: {wrong}") from wrong
+
+    return replace(command, run=run)

@@ -93,7 +93,7 @@ def _quantities(value: Any, key: str) -> list[tuple[str, str]]:
             if not (not key and name in ("sources", "name", "title"))
             for leaf in _quantities(item, f"{key}.{name}".lstrip("."))
         ]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [leaf for index, item in enumerate(value) for leaf in _quantities(item, f"{key}[{index}]")]
     if value is None:
         return []

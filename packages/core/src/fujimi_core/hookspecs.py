@@ -60,8 +60,14 @@ def fujimi_commands() -> Sequence[Command]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def fujimi_capture(job: Job, ranks: int) -> Workload | None:
-    """Run one step of a job on so many ranks without data, arithmetic or memory, and write down what each would do."""
+def fujimi_capture(job: Job, model: Model, ranks: int) -> Workload | None:
+    """Run one step of a job on so many ranks without data, arithmetic or memory, and write down what each would do.
+
+    Args:
+        job: What to run.
+        model: The network that the job names.
+        ranks: Size of the world.
+    """
 
 
 @hookspec(firstresult=True)

@@ -9,6 +9,7 @@ from typing import Any
 from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine
 from fujimi_core.records import build
+from fujimi_core.units import unit_of
 
 #: How the source of a number that nobody could check begins.
 UNVERIFIED = "unverified"
@@ -26,7 +27,7 @@ def load(file: Path | Traversable) -> Machine:
     """
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as wrong:
         raise MachineError(f"cannot read the machine file {file}: {wrong}") from None
     sources: dict[str, str] = {}
     values = _split(table, "", "", sources)
@@ -44,11 +45,13 @@ def _split(value: Any, key: str, source: str, sources: dict[str, str]) -> Any:
         return {name: _split(item, f"{key}.{name}".lstrip("."), source, sources) for name, item in value.items()}
     if isinstance(value, list):
         return [_split(item, f"{key}[{index}]", source, sources) for index, item in enumerate(value)]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if source or is_number or _looks_like_quantity(value):
+    if source or _is_number(value, key):
         sources[key] = source
     return value
 
 
-def _looks_like_quantity(value: Any) -> bool:
-    return isinstance(value, str) and value[:1].isdigit()
+def _is_number(value: Any, key: str) -> bool:
+    """Whether a leaf is a number, or a text that will be read as one because of the field's name."""
+    if isinstance(value, str):
+        return any(unit_of(part) for part in key.split("."))
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -87,7 +87,7 @@ class Mesh:
         Returns:
             Ranks of shape (groups, ranks in a group), in rank order.
         """
-        inside = sorted(self.index(axis) for axis in axes)
+        inside = sorted({self.index(axis) for axis in axes})
         outside = [i for i in range(len(self.axes)) if i not in inside]
         ranks = np.arange(self.world_size, dtype=np.int64).reshape(self.shape)
         extent = math.prod(self.shape[i] for i in inside)

@@ -72,7 +72,7 @@ class Command:
     """A command of the ``fujimi`` program.
 
     Args:
-        path: Its words, for example ``("data", "generate")``.
+        path: Its words, one or two: ``("plugins",)``, ``("data", "generate")``.
         summary: One line for people.
         configure: Adds arguments to the command's parser.
         run: Does it; returns the exit code.
@@ -82,6 +82,10 @@ class Command:
     summary: str
     configure: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, "Plugins"], int]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.path) <= 2 or not all(self.path):
+            raise ValueError(f"a command has a noun, or a noun and a verb; got path {self.path}")
 
     @property
     def name(self) -> str:

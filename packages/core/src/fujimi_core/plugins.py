@@ -23,6 +23,13 @@ from fujimi_core.workload import Collective, Kernel, Workload
 DISABLE_VARIABLE = "FUJIMI_DISABLE_PLUGINS"
 STRICT_VARIABLE = "FUJIMI_STRICT_PLUGINS"
 _log = logging.getLogger(__name__)
+_OFFERED: dict[str, type] = {
+    "fujimi_machines": Machine,
+    "fujimi_topologies": TopologyOffer,
+    "fujimi_generators": Generator,
+    "fujimi_models": Model,
+    "fujimi_commands": Command,
+}
 Offer = TypeVar("Offer", Machine, TopologyOffer, CollectiveAlgorithm, Generator, Model, Command)
 
 
@@ -82,11 +89,16 @@ class Plugins:
         return plugins
 
     def register(self, plugin: object, name: str) -> None:
-        """Add a plugin that is no entry point: a test's, or a program's own."""
-        self._distributions.setdefault(name, "")
-        self._manager.register(plugin, name)
-        self._manager.check_pending()
-        self._collected.clear()
+        """Add a plugin that is no entry point: a test's, or a program's own.
+
+        Raises:
+            PluginError: If the name is taken, or a hook or one of its arguments does not exist.
+        """
+        try:
+            self._add(plugin, name)
+        except (ValueError, pluggy.PluginValidationError) as wrong:
+            raise PluginError(f"plugin {name!r}: {wrong}") from None
+        self._distributions[name] = ""
 
     def infos(self) -> list[PluginInfo]:
         """What is installed, and what is wrong with it; collects all offers to find out."""
@@ -159,9 +171,12 @@ class Plugins:
         """One step of a job on so many ranks.
 
         Raises:
+            JobError: If no plugin offers the model or the generator that it names.
             PluginError: If no plugin captures jobs.
         """
-        workload: Workload | None = self._decide("fujimi_capture", job=job, ranks=ranks)
+        self.generator(job.data.family)
+        model = self.model(job.model.name)
+        workload: Workload | None = self._decide("fujimi_capture", job=job, model=model, ranks=ranks)
         if workload is None:
             raise PluginError("no installed plugin captures jobs: pip install fujimi-train, or give a workload file")
         return workload
@@ -226,14 +241,25 @@ class Plugins:
     # how plugins are called
 
     def _load(self, entry: EntryPoint) -> None:
-        self._distributions[entry.name] = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+        self._distributions.setdefault(entry.name, distribution)
         try:
-            self._manager.register(entry.load(), entry.name)
+            self._add(entry.load(), entry.name)
+        except (Exception, SystemExit) as wrong:  # a script without a main guard ends in SystemExit
+            self._report(entry.name, f"{distribution} cannot be loaded: {_brief(wrong)}".strip(), wrong)
+
+    def _add(self, plugin: object, name: str) -> None:
+        """Register a plugin whole or not at all."""
+        if self._manager.has_plugin(name):
+            raise ValueError(f"the name is taken, by {self._distributions.get(name) or 'a plugin of this program'}")
+        try:
+            self._manager.register(plugin, name)
             self._manager.check_pending()
-        except Exception as wrong:
-            if self._manager.has_plugin(entry.name):
-                self._manager.unregister(name=entry.name)
-            self._report(entry.name, f"cannot be loaded: {_brief(wrong)}", wrong)
+        except Exception:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            raise
+        self._collected.clear()
 
     def _info(self, name: str) -> PluginInfo:
         plugin = self._manager.get_plugin(name)
@@ -254,15 +280,29 @@ class Plugins:
 
     def _collect(self, hook: str) -> dict[str, Any]:
         offers: dict[str, Any] = {}
+        owners: dict[str, str] = {}
         for plugin, function, _ in self._implementations(hook):
-            try:
-                for offer in function():
-                    if offer.name in offers:
-                        raise PluginError(f"{hook}: {offer.name!r} is offered by another plugin already")
-                    offers[offer.name] = offer
-            except Exception as wrong:
-                self._report(plugin, f"{hook} failed: {_brief(wrong)}", wrong)
+            for offer in self._ask(plugin, function, hook):
+                if offer.name in offers:
+                    clash = f"{hook}: {offer.name!r} is offered by plugin {owners[offer.name]!r} already"
+                    self._report(plugin, clash, PluginError(clash))
+                    continue
+                offers[offer.name] = offer
+                owners[offer.name] = plugin
         return offers
+
+    def _ask(self, plugin: str, function: Callable[..., Any], hook: str) -> list[Any]:
+        """What one plugin offers; nothing if it fails or offers something else than the hook asks for."""
+        try:
+            offered = list(function())
+            kind: Any = _OFFERED.get(hook, object)
+            strange = [offer for offer in offered if not isinstance(offer, kind) or not isinstance(offer.name, str)]
+            if strange:
+                raise TypeError(f"offers {strange[0]!r}, which is no {kind.__name__}")
+        except Exception as wrong:
+            self._report(plugin, f"{hook} failed: {_brief(wrong)}", wrong)
+            return []
+        return offered
 
     def _decide(self, hook: str, **arguments: Any) -> Any:
         for plugin, function, names in self._implementations(hook):
@@ -285,7 +325,7 @@ class Plugins:
             except Exception as wrong:
                 self._report(plugin, f"{hook} failed: {_brief(wrong)}", wrong)
 
-    def _report(self, plugin: str, problem: str, wrong: Exception) -> None:
+    def _report(self, plugin: str, problem: str, wrong: BaseException) -> None:
         if self.strict:
             raise PluginError(f"plugin {plugin!r}: {problem}") from wrong
         if plugin not in self._problems:

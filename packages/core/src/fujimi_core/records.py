@@ -1,7 +1,10 @@
 """Tables from TOML or JSON to frozen dataclasses, with errors that name the key."""
 
 import dataclasses
+import enum
 import functools
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -60,13 +63,24 @@ def _known_keys(kind: Any, value: Any, path: str) -> Any:
         return [_known_keys(args[0], item, f"{path[:-1]}[{i}].") for i, item in enumerate(value)]
     if isinstance(value, Mapping) and len(args) == 2:
         return {key: _known_keys(args[1], item, f"{path}{key}.") for key, item in value.items()}
-    return _quantity(kind, value, path[:-1])
+    return _leaf(kind, value, path[:-1])
 
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: hint for name, hint in typing.get_type_hints(kind).items() if name in names}
+
+
+def _leaf(kind: Any, value: Any, path: str) -> Any:
+    """One value: a name of a closed set, a quantity with its unit, or whatever it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{path} is {value}; a finite number is needed")
+    if isinstance(kind, type) and issubclass(kind, enum.Enum) and isinstance(value, str):
+        names = [each.value for each in kind]
+        if value not in names:
+            raise ValueError(unknown(path, value, names))
+    return _quantity(kind, value, path)
 
 
 def _quantity(kind: Any, value: Any, path: str) -> Any:
@@ -78,7 +92,9 @@ def _quantity(kind: Any, value: Any, path: str) -> Any:
         number = units.parse(value, unit)
     except ValueError as wrong:
         raise ValueError(f"{path}: {wrong}") from None
-    return int(number) if kind is int else number
+    if kind is int and not math.isclose(number, round(number), rel_tol=1e-12):
+        raise ValueError(f"{path}: {value!r} is no whole number of {unit}")
+    return round(number) if kind is int else number
 
 
 def _without_none(kind: Any) -> Any:
@@ -90,6 +106,10 @@ def _without_none(kind: Any) -> Any:
 
 
 def _readable(message: str) -> str:
-    """Turn ``… - at `$.train.steps` `` into ``train.steps: …``."""
+    """Turn ``… - at `$.train.steps` `` into ``train.steps: …``, and its words into those of TOML."""
     text, found, place = message.partition(" - at `$")
-    return f"{place.rstrip('`').lstrip('.')}: {text}" if found else text
+    place = place.rstrip("`").lstrip(".")
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", text):
+        return f"{place}.{missing.group(1)} is missing".lstrip(".")
+    text = text.replace("`object`", "a table").replace("`array`", "a list")
+    return f"{place}: {text}" if found else text

@@ -1,5 +1,6 @@
 """Quantities with units: text such as "6.8 GB/s" to SI numbers and back."""
 
+import math
 import re
 
 _DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -32,7 +33,10 @@ SUFFIXES = {
     "_s": "s",
 }
 
-_QUANTITY = re.compile(r"\s*([-+]?[0-9.][0-9.,_]*(?:[eE][-+]?[0-9]+)?)\s*([^\d\s/]*)(/s)?\s*$")
+# A comma separates thousands and nothing else: "1,5 GB" is 1.5 GB to one half of the world and 15 GB to no one.
+_QUANTITY = re.compile(
+    r"\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9._]+)(?:[eE][-+]?[0-9]+)?)\s*([^\d\s/]*)(/s)?\s*$"
+)
 
 
 def unit_of(field: str) -> str | None:
@@ -90,7 +94,7 @@ def format_quantity(value: float, unit: str) -> str:
     prefixes = {"": 1.0} | ({} if unit == "s" else _DECIMAL)
     if unit in ("s", "W"):
         prefixes |= {"m": 1e-3, "µ": 1e-6, "n": 1e-9}
-    fitting = [(scale, prefix) for prefix, scale in prefixes.items() if abs(value) >= scale * 0.9995]
+    fitting = [(scale, prefix) for prefix, scale in prefixes.items() if abs(value) >= scale * 0.99995]
     scale, prefix = max(fitting, default=min((s, p) for p, s in prefixes.items()))
     if value == 0:
         scale, prefix = 1.0, ""
@@ -100,9 +104,10 @@ def format_quantity(value: float, unit: str) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text.replace(",", ""))
+        number = float(text.replace(",", ""))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _split(name: str) -> tuple[str, float] | None:

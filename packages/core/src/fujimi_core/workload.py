@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_core.checks import at_least
 from fujimi_core.mesh import Mesh
 
 
@@ -52,6 +53,9 @@ class Kernel:
     stream: Stream = Stream.COMPUTE
     waits: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        at_least(self, 0, "flops", "nbytes")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collective:
@@ -74,6 +78,9 @@ class Collective:
     stream: Stream = Stream.COMMUNICATION
     waits: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        at_least(self, 0, "nbytes")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
@@ -87,6 +94,9 @@ class Send:
     stream: Stream = Stream.COMMUNICATION
     waits: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        at_least(self, 0, "nbytes")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recv:
@@ -99,6 +109,9 @@ class Recv:
     phase: str = ""
     stream: Stream = Stream.COMMUNICATION
     waits: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "nbytes")
 
 
 Event = Kernel | Collective | Send | Recv
@@ -159,6 +172,8 @@ class Workload:
     def __post_init__(self) -> None:
         if self.samples_per_step < 1:
             raise ValueError(f"samples_per_step is {self.samples_per_step}; at least 1 is needed")
+        if not self.roles:
+            raise ValueError("a workload needs at least one role")
         times = np.bincount(np.concatenate([self.ranks(role) for role in self.roles]), minlength=self.mesh.world_size)
         if (times != 1).any():
             rank = int(np.flatnonzero(times != 1)[0])

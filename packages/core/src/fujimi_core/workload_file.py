@@ -2,18 +2,28 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from fujimi_core.errors import WorkloadError
+from fujimi_core.errors import WorkloadError, unknown
 from fujimi_core.mesh import Mesh
 from fujimi_core.records import build, to_table
-from fujimi_core.workload import EVENTS, Event, Role, Workload
+from fujimi_core.workload import EVENTS, Event, Memory, Role, Workload
 
 FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    fujimi_workload: int
+    job: str
+    samples_per_step: int
+    mesh: Mesh
+    roles: int
 
 
 def save(workload: Workload, path: Path) -> None:
@@ -34,21 +44,25 @@ def load(path: Path) -> Workload:
         WorkloadError: If the file is missing, cut short or not a workload; names the line.
     """
     lines = _read(path)
-    header = _object(lines[0], path, 1)
-    if header.get("fujimi_workload") != FORMAT:
+    table = _object(lines[0], path, 1)
+    if table.get("fujimi_workload") != FORMAT:
         raise WorkloadError(f"{path}: not a workload of format {FORMAT} (made by 'fujimi capture')")
+    header = build(_Header, table, where=f"{path}: line 1", error=WorkloadError)
     roles: list[Role] = []
     at = 1
-    for _ in range(header.get("roles", 0)):
+    for _ in range(header.roles):
         role = _object(_line(lines, at, path), path, at + 1)
-        count = role.pop("event_count", 0)
+        count = role.pop("event_count", None)
+        if not isinstance(count, int):
+            raise WorkloadError(f"{path}: line {at + 1}: no role, which would have an event_count; capture it again")
         events = tuple(_event(_line(lines, at + 1 + i, path), path, at + 2 + i) for i in range(count))
         roles.append(_role(role, events, f"{path}: line {at + 1}"))
         at += 1 + count
-    mesh = build(Mesh, header.get("mesh", {}), where=f"{path}: line 1: mesh", error=WorkloadError)
+    if at < len(lines):
+        raise WorkloadError(f"{path}: line {at + 1} comes after the last event that was announced; capture it again")
     try:
-        return Workload(job=header["job"], mesh=mesh, samples_per_step=header["samples_per_step"], roles=tuple(roles))
-    except (KeyError, TypeError, ValueError) as wrong:
+        return Workload(job=header.job, mesh=header.mesh, samples_per_step=header.samples_per_step, roles=tuple(roles))
+    except ValueError as wrong:
         raise WorkloadError(f"{path}: {wrong}") from None
 
 
@@ -83,21 +97,31 @@ def _line(lines: list[bytes], index: int, path: Path) -> bytes:
 def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise WorkloadError(f"{path}: line {number} is no JSON object: {wrong}") from None
 
 
 def _event(line: bytes, path: Path, number: int) -> Event:
     table = _object(line, path, number)
-    kind = EVENTS.get(table.pop("event", ""))
+    name = table.pop("event", "")
+    kind = EVENTS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise WorkloadError(f"{path}: line {number}: no event; known: {', '.join(EVENTS)}")
+        raise WorkloadError(f"{path}: line {number}: {unknown('event', str(name), EVENTS)}")
     return build(kind, table, where=f"{path}: line {number}", error=WorkloadError)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RoleLine:
+    """What stands in a file about a role before its events."""
+
+    name: str
+    where: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+
+
 def _role(table: dict[str, Any], events: tuple[Event, ...], where: str) -> Role:
-    role = build(Role, table | {"events": ()}, where=where, error=WorkloadError)
+    line = build(_RoleLine, table, where=where, error=WorkloadError)
     try:
-        return Role(name=role.name, where=role.where, events=events, memory=role.memory)
+        return Role(name=line.name, where=line.where, events=events, memory=line.memory)
     except ValueError as wrong:
         raise WorkloadError(f"{where}: {wrong}") from None

@@ -1,0 +1,78 @@
+"""Fugaku's numbers against each other and against what is printed about the machine."""
+
+import math
+
+import pytest
+from fujimi_a64fx import plugin
+from fujimi_core.machine import Machine
+from fujimi_core.machine_file import UNVERIFIED
+from fujimi_core.plugins import Plugins
+
+
+@pytest.fixture(scope="module")
+def fugaku() -> Machine:
+    (machine,) = plugin.fujimi_machines()
+    return machine
+
+
+def test_axes_multiply_to_the_158976_nodes(fugaku: Machine) -> None:
+    extents = {axis.name: axis.extent for axis in fugaku.network.axes}
+    assert extents == {"X": 24, "Y": 23, "Z": 24, "a": 2, "b": 3, "c": 2}
+    assert math.prod(extents.values()) == fugaku.nodes == 396 * 384 + 36 * 192 == 158_976
+
+
+def test_all_axes_wrap_but_a_and_c(fugaku: Machine) -> None:
+    assert {axis.name for axis in fugaku.network.axes if not axis.wrap} == {"a", "c"}
+
+
+def test_a_unit_is_the_12_nodes_of_a_b_and_c(fugaku: Machine) -> None:
+    unit = [axis for axis in fugaku.network.axes if axis.unit]
+    assert [axis.name for axis in unit] == ["a", "b", "c"]
+    assert math.prod(axis.extent for axis in unit) == 12
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float64", 64), ("float32", 32), ("float16", 16)])
+def test_peak_is_two_512_bit_fma_pipes_on_48_cores_at_2_2_ghz(fugaku: Machine, dtype: str, bits: int) -> None:
+    flops_a_cycle = 2 * 2 * 512 // bits
+    assert fugaku.node.device.peak_flops_per_s[dtype] == pytest.approx(48 * flops_a_cycle * 2.2e9)
+
+
+def test_all_nodes_together_have_the_peak_of_which_hpl_reached_82_3_percent(fugaku: Machine) -> None:
+    peak = fugaku.ranks * fugaku.node.device.peak_flops_per_s["float64"]
+    assert 442.01e15 / peak == pytest.approx(0.823, abs=5e-4)  # Fujitsu and RIKEN, HPL, 2020-11
+
+
+def test_there_is_no_bfloat16_on_a64fx(fugaku: Machine) -> None:
+    assert set(fugaku.node.device.peak_flops_per_s) == {"float64", "float32", "float16"}
+
+
+def test_a_message_between_neighbours_takes_what_ping_pong_measured(fugaku: Machine) -> None:
+    assert fugaku.network.message_latency_s + fugaku.network.hop_latency_s == pytest.approx(1.05e-6)
+
+
+def test_a_node_injects_less_than_its_interfaces_could_and_more_than_five_of_them(fugaku: Machine) -> None:
+    node = fugaku.node
+    assert 5 < node.injection_bandwidth_bytes_per_s / node.interface_bandwidth_bytes_per_s < node.interfaces == 6
+
+
+def test_matrix_products_reach_what_the_better_library_was_measured_to_reach(fugaku: Machine) -> None:
+    device = fugaku.node.device
+    measured = {720: 0.47, 1080: 0.58, 1800: 0.66, 3600: 0.81, 6840: 0.88}  # BLIS, docs/graphs: 48 cores, SGEMM
+    for extent, share in measured.items():
+        predicted = device.gemm_efficiency * extent / (extent + device.gemm_half_extent)
+        assert predicted == pytest.approx(share, rel=0.07)
+
+
+def test_only_what_has_no_document_is_marked_unverified(fugaku: Machine) -> None:
+    unverified = {key for key, source in fugaku.sources.items() if source.startswith(UNVERIFIED)}
+    assert unverified == {
+        "network.hop_latency_s",
+        "node.device.kernel_overhead_s",
+        "node.device.memory_efficiency",
+    }
+
+
+def test_fugaku_is_found_by_its_name_among_installed_plugins() -> None:
+    plugins = Plugins.installed(strict=True)
+    assert plugins.machine("fugaku").nodes == 158_976
+    assert [info.problem for info in plugins.infos() if info.name == "a64fx"] == [""]

@@ -1,0 +1,97 @@
+"""Numbers of the GPU machines against each other and against published totals."""
+
+import pytest
+from fujimi_core.machine import Machine
+from fujimi_core.machine_file import UNVERIFIED
+from fujimi_core.plugins import Plugins
+from fujimi_gpu import plugin
+
+PETA = 1e15
+MACHINES = {machine.name: machine for machine in plugin.fujimi_machines()}
+every_machine = pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
+
+
+def peak(name: str, dtype: str) -> float:
+    machine = MACHINES[name]
+    return machine.ranks * machine.node.device.peak_flops_per_s[dtype]
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "gpus"),
+    [
+        ("abci3", 766, 6_128),  # users guide of ABCI 3.0
+        ("abci2-a", 120, 960),  # users guide of ABCI 2.0
+        ("abci2-v", 1_088, 4_352),
+        ("tsubame3", 540, 2_160),  # Matsuoka et al., 2017
+        ("tsubame4", 240, 960),
+    ],
+)
+def test_nodes_and_gpus_are_those_of_the_documents(name: str, nodes: int, gpus: int) -> None:
+    assert (MACHINES[name].nodes, MACHINES[name].ranks) == (nodes, gpus)
+
+
+# Published totals count the processors too, which add some percent; Fujimi's machines have the GPUs only.
+@pytest.mark.parametrize(
+    ("name", "dtype", "published", "rel"),
+    [
+        ("abci3", "float16", 6_220 * PETA, 0.03),  # Takano et al., 2024, abstract: half precision
+        ("abci2-a", "float16", 300.8 * PETA, 0.01),  # users guide of ABCI 2.0
+        ("abci2-v", "float64", 37.2 * PETA, 0.10),
+        ("abci2-v", "float32", 75.0 * PETA, 0.10),
+        ("abci2-v", "float16", 550.6 * PETA, 0.02),
+        ("tsubame3", "float64", 12.15 * PETA, 0.07),  # Matsuoka et al., 2017
+        ("tsubame3", "float16", 47.2 * PETA, 0.04),
+    ],
+)
+def test_gpus_together_reach_the_published_peak(name: str, dtype: str, published: float, rel: float) -> None:
+    assert peak(name, dtype) <= published
+    assert peak(name, dtype) == pytest.approx(published, rel=rel)
+
+
+def test_tsubame4_computes_in_half_precision_about_20_times_as_fast_as_tsubame3() -> None:
+    ratio = peak("tsubame4", "float16") / peak("tsubame3", "float16")
+    assert ratio == pytest.approx(20, rel=0.05)  # Endo and Nomura, MONOist, 2024-09, figure 3
+
+
+def test_full_bisection_of_tsubame3_carries_the_published_432_terabits() -> None:
+    node = MACHINES["tsubame3"].node
+    both_directions = 2 * 540 * node.interfaces * node.interface_bandwidth_bytes_per_s * 8
+    assert both_directions == pytest.approx(432e12)  # Tokyo Tech, 2017-02-17
+
+
+def test_float32_is_the_cuda_cores_not_tf32_of_the_tensor_cores() -> None:
+    tf32 = {"abci2-a": 156e12, "abci3": 494.7e12, "tsubame4": 494.7e12}
+    for name, speed in tf32.items():
+        assert MACHINES[name].node.device.peak_flops_per_s["float32"] < speed / 5
+
+
+def test_bfloat16_came_with_the_a100() -> None:
+    with_it = {name for name, machine in MACHINES.items() if "bfloat16" in machine.node.device.peak_flops_per_s}
+    assert with_it == {"abci", "abci2-a", "abci3", "tsubame", "tsubame4"}
+
+
+@every_machine
+def test_machine_is_a_fat_tree_of_nodes_with_a_faster_network_inside(machine: Machine) -> None:
+    node = machine.node
+    assert machine.network.topology == "nonblocking"
+    assert machine.network.link_bandwidth_bytes_per_s == node.interface_bandwidth_bytes_per_s
+    assert node.injection_bandwidth_bytes_per_s <= node.interfaces * node.interface_bandwidth_bytes_per_s
+    assert node.peer_bandwidth_bytes_per_s is not None
+    assert node.peer_bandwidth_bytes_per_s > node.injection_bandwidth_bytes_per_s
+
+
+@every_machine
+def test_numbers_without_a_document_are_marked(machine: Machine) -> None:
+    unverified = {key for key, source in machine.sources.items() if source.startswith(UNVERIFIED)}
+    assert {"node.device.kernel_overhead_s", "network.hop_latency_s", "noise.compute_std"} <= unverified
+    assert "nodes" not in unverified
+    assert len(unverified) <= len(machine.sources) / 2
+
+
+@pytest.mark.parametrize(("plain", "newest"), [("abci", "abci3"), ("tsubame", "tsubame4")])
+def test_plain_name_is_the_newest_generation(plain: str, newest: str) -> None:
+    plugins = Plugins.installed(strict=True)
+    found = plugins.machine(plain)
+    assert found.name == plain
+    assert found.node == plugins.machine(newest).node
+    assert [info.problem for info in plugins.infos() if info.name == "gpu"] == [""]
