@@ -1,0 +1,23 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def run_ranks(tmp_path):
+    """Runs a program on several ranks; what each writes to ``argv[1]/RANK`` is returned, by rank."""
+
+    def run(program, ranks, *arguments):
+        script = tmp_path / "program.py"
+        script.write_text(program)
+        mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+        assert mpiexec, "the mpich wheel brings mpiexec; install the extra 'test'"
+        command = [mpiexec, "-n", str(ranks), sys.executable, str(script), str(tmp_path), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return [(tmp_path / str(rank)).read_text() for rank in range(ranks)]
+
+    return run
