@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all, and directories for one writer."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fujimi_core.errors import FujimiError, RunError
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file under another name; it gets its own when all of it is on disk.
+
+    A killed process leaves the other name, ``.<name>.partial``, which the next writer overwrites.
+
+    Raises:
+        RunError: If the disk is full or the file cannot be written; nothing is left then.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb", buffering=2**20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_directory(path.parent)
+    except OSError as wrong:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {wrong.strerror or wrong}") from wrong
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def only_writer(directory: Path) -> Iterator[None]:
+    """Keep other processes from writing into a directory.
+
+    Raises:
+        FujimiError: If one does already.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FujimiError(f"another process is writing {directory}: wait for it, or choose another place") from None
+    except OSError as wrong:
+        _log.warning("%s cannot be locked (%s): see to it that nobody else writes there", directory, wrong.strerror)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

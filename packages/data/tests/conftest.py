@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fujimi_core.offers import Generator
+from fujimi_data.generation import generate
+from numpy.typing import NDArray
+
+
+def speckles(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
+    """A family in pure Python whose pictures do not compress: shards of all seeds have one length."""
+    random = np.random.default_rng([seed, category, instance])
+    return random.integers(0, 256, (pixels, pixels), dtype=np.uint8)
+
+
+@pytest.fixture
+def generator() -> Generator:
+    return Generator(name="speckles", summary="for tests", render=speckles)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, generator: Generator) -> Path:
+    """A dataset of 12 samples in 3 shards."""
+    out = tmp_path / "dataset"
+    generate(generator, out, classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5, workers=2)
+    return out

@@ -1,0 +1,82 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fujimi_core.errors import FujimiError, RunError
+from fujimi_data.atomic import atomic_file, only_writer
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fujimi_data.atomic import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with atomic_file(path) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"before")
+
+    def write_half() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert path.read_bytes() == b"before"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_killed_process_leaves_no_file_of_that_name(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [each.name for each in tmp_path.iterdir()] == [".a.partial"]
+    with atomic_file(tmp_path / "a") as file:
+        file.write(b"whole")
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_failed_sync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match="No space left on device"), atomic_file(tmp_path / "a") as file:
+        file.write(b"whole")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_has_one_writer(tmp_path: Path) -> None:
+    second = only_writer(tmp_path)
+    with only_writer(tmp_path), pytest.raises(FujimiError, match="another process is writing"):
+        second.__enter__()
+    with only_writer(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(descriptor: int, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with only_writer(tmp_path):
+        pass
+    assert "cannot be locked" in caplog.text

@@ -1,0 +1,162 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fujimi_core.errors import FujimiError, PluginError, RunError
+from fujimi_core.offers import Generator
+from fujimi_data.generation import Generation, generate
+from fujimi_data.manifest import load
+from numpy.typing import NDArray
+
+SIZES = {"classes": 4, "instances": 3, "pixels": 16, "seed": 7, "samples_per_shard": 5}
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from fujimi_core.offers import Generator
+from fujimi_data.generation import generate
+
+def render(*, seed, category, instance, pixels):
+    if (category, instance) == (0, 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.random.default_rng([seed, category, instance]).integers(0, 256, (pixels, pixels), dtype=np.uint8)
+
+sizes = dict(classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5, workers=1)
+generate(Generator(name="speckles", summary="", render=render), Path(sys.argv[1]), **sizes)
+"""
+
+
+def make(generator: Generator, out: Path, **changes: int) -> Generation:
+    return generate(generator, out, **{**SIZES, **changes})
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_the_bytes_do_not_depend_on_the_workers(directory: Path, tmp_path: Path, generator: Generator) -> None:
+    make(generator, tmp_path / "b", workers=1)
+    make(generator, tmp_path / "c", workers=7)
+    assert files(tmp_path / "b") == files(tmp_path / "c") == files(directory)
+    assert sorted(files(directory)) == ["dataset.json", "shard-00000.tar", "shard-00001.tar", "shard-00002.tar"]
+
+
+def test_a_killed_run_goes_on_where_it_was(directory: Path, tmp_path: Path, generator: Generator) -> None:
+    out = tmp_path / "killed"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert "shard-00001.tar" not in files(out)
+    kept = (out / "shard-00000.tar").stat().st_mtime_ns
+    made = make(generator, out)
+    assert made.drawn == 7
+    assert (out / "shard-00000.tar").stat().st_mtime_ns == kept
+    assert files(out) == files(directory)
+
+
+def test_a_damaged_shard_is_made_again(directory: Path, generator: Generator) -> None:
+    whole = files(directory)
+    damaged = bytearray(whole["shard-00001.tar"])
+    damaged[600] ^= 1
+    (directory / "shard-00001.tar").write_bytes(damaged)
+    (directory / "shard-00002.tar").unlink()
+    assert make(generator, directory).drawn == 7
+    assert files(directory) == whole
+
+
+def test_a_finished_dataset_is_left_as_it_is(directory: Path, generator: Generator) -> None:
+    assert make(generator, directory).drawn == 0
+
+
+def test_shards_in_each_others_place_are_made_again(directory: Path, generator: Generator) -> None:
+    whole = files(directory)
+    (directory / "shard-00000.tar").write_bytes(whole["shard-00001.tar"])
+    assert make(generator, directory).drawn == 5
+    assert files(directory) == whole
+
+
+def test_another_dataset_in_the_directory_is_refused(directory: Path, generator: Generator) -> None:
+    with pytest.raises(FujimiError, match=r"another dataset, with seed 7 \(not 9\), classes 4 \(not 5\)"):
+        make(generator, directory, classes=5, seed=9)
+
+
+def test_other_files_in_the_directory_are_refused(tmp_path: Path, generator: Generator) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(FujimiError, match=r"other files, for example thesis\.tex"):
+        make(generator, tmp_path)
+    assert sorted(files(tmp_path)) == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path, generator: Generator) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FujimiError, match=r"cannot make the directory .*file: it is a file"):
+        make(generator, tmp_path / "file")
+    with pytest.raises(FujimiError, match=r"cannot make the directory .*inside: Not a directory"):
+        make(generator, tmp_path / "file" / "inside")
+
+
+def test_a_directory_that_cannot_be_written_is_refused(
+    tmp_path: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(FujimiError, match=r"cannot write into .*: Permission denied"):
+        make(generator, tmp_path)
+
+
+def test_a_full_disk_leaves_the_shards_that_are_whole(directory: Path, generator: Generator) -> None:
+    whole = files(directory)
+    (directory / "shard-00001.tar").unlink()
+    (directory / ".shard-00001.tar.partial").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"cannot write .*shard-00001\.tar: No space left on device"):
+        make(generator, directory)
+    assert make(generator, directory).drawn == 5
+    assert files(directory) == whole
+
+
+@pytest.mark.parametrize("name", ["classes", "instances", "pixels", "samples_per_shard", "workers"])
+def test_absurd_sizes_are_refused_before_anything_is_made(tmp_path: Path, generator: Generator, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        make(generator, tmp_path / "out", **{name: 0})
+    assert not (tmp_path / "out").exists()
+
+
+def failing(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
+    raise ZeroDivisionError("no radius")
+
+
+def too_small(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
+    return np.zeros((pixels, pixels - 1), dtype=np.uint8)
+
+
+def test_a_generator_that_fails_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="'broken', class 0, instance 0: ZeroDivisionError: no radius"):
+        make(Generator(name="broken", summary="", render=failing), tmp_path)
+
+
+def test_a_generator_that_gives_something_else_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"'broken', class 0, instance 0: gave uint8 \(16, 15\)"):
+        make(Generator(name="broken", summary="", render=too_small), tmp_path)
+    assert load(tmp_path).shards == ()
+
+
+def test_few_samples_are_drawn_ahead_of_the_disk(tmp_path: Path, generator: Generator) -> None:
+    drawn = []
+    written = []
+
+    def render(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
+        drawn.append(category)
+        return generator.render(seed=seed, category=category, instance=instance, pixels=pixels)
+
+    def progress(samples: int) -> None:
+        written.append(samples)
+        time.sleep(0.01)
+        # two workers: four chunks of eight samples at most wait
+        assert len(drawn) <= sum(written) + 4 * 8
+
+    slow = Generator(name="slow", summary="", render=render)
+    generate(slow, tmp_path, classes=200, instances=1, pixels=16, workers=2, progress=progress)
+    assert sum(written) == 200

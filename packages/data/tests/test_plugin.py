@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+from fujimi_core.plugins import Plugins
+from fujimi_data import plugin
+from fujimi_data.visualatom import render
+
+
+def plugins() -> Plugins:
+    registered = Plugins(strict=True)
+    registered.register(plugin, "data")
+    return registered
+
+
+def test_visualatom_is_offered() -> None:
+    drawn = plugins().generator("visualatom").render(seed=1, category=2, instance=3, pixels=32)
+    assert (drawn == render(seed=1, category=2, instance=3, pixels=32)).all()
+
+
+def test_three_commands_are_offered() -> None:
+    assert sorted(plugins().commands()) == ["data generate", "data info", "data verify"]
+
+
+def test_the_plugin_is_installed() -> None:
+    assert "visualatom" in Plugins.installed(disabled=()).generators()
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has after importing some."""
+    program = f"import sys; import {', '.join(modules)}; print(*(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_the_plugin_and_the_package_import_nothing_heavy() -> None:
+    assert not loaded_by("fujimi_data.plugin", "fujimi_data") & {"numba", "PIL", "rich", "torch"}
+
+
+def test_no_module_imports_torch() -> None:
+    program = (
+        "import sys, pkgutil, importlib, fujimi_data\n"
+        "for found in pkgutil.walk_packages(fujimi_data.__path__, 'fujimi_data.'):\n"
+        "    importlib.import_module(found.name)\n"
+        "assert 'fujimi_data.visualatom' in sys.modules\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
