@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fujimi_core.errors import JobError
+from fujimi_core.job import Precision
 from numpy.typing import NDArray
 from torch import nn
 
-from fujimi_train.program import normalise
+from fujimi_train.program import mixed, normalise
 from fujimi_train.schedule import learning_rate
 
 
@@ -25,6 +26,7 @@ class FinetuneSpec:
         batch: Samples a step, drawn without replacement from a shuffled pass over the data.
         learning_rate: At its highest; warmed up over a tenth of the steps.
         weight_decay: Decoupled, on all parameters.
+        precision: Type of matrix products; not ``auto``.
         seed: Of the new head, the order and nothing else.
     """
 
@@ -32,6 +34,7 @@ class FinetuneSpec:
     batch: int
     learning_rate: float
     weight_decay: float = 0.05
+    precision: Precision = Precision.FLOAT32
     seed: int = 0
 
 
@@ -83,7 +86,9 @@ def finetune(
         chosen, order = order[: spec.batch], order[spec.batch :]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, spec.steps, warmup_steps=spec.steps // 10, highest=spec.learning_rate)
-        loss = F.cross_entropy(model(x_BCHW[chosen]), target_B[chosen])
+        with mixed(spec.precision, x_BCHW.device):
+            logits_BK = model(x_BCHW[chosen])
+        loss = F.cross_entropy(logits_BK.float(), target_B[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

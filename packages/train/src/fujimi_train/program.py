@@ -50,8 +50,7 @@ class Program:
         """
         torch.manual_seed(_mix(self.job.seed, number, self.world.rank))
         x_BCHW = normalise(pictures_BHW.to(self.device), channels=self.job.model.channels)
-        bf16 = self.job.train.precision is Precision.BFLOAT16
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
+        with mixed(self.job.train.precision, self.device):
             logits_BK = self.wrapped(x_BCHW)
         smoothing = self.job.train.label_smoothing
         loss = F.cross_entropy(logits_BK.float(), labels_B.to(self.device), label_smoothing=smoothing)
@@ -88,6 +87,14 @@ def adamw(model: nn.Module, job: Job) -> torch.optim.AdamW:
     others = [parameter for parameter in parameters if not _decays(parameter)]
     groups = [{"params": matrices, "weight_decay": job.optimizer.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=job.optimizer.learning_rate, betas=job.optimizer.betas, fused=True)
+
+
+def mixed(precision: Precision, device: torch.device) -> torch.autocast:
+    """Matrix products in bfloat16 if the precision says so; to be entered anew for each forward pass.
+
+    Inside, torch keeps the converted parameters: what the optimizer changes would not be seen before the end.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)
 
 
 def normalise(pictures_BHW: torch.Tensor, *, channels: int) -> torch.Tensor:
