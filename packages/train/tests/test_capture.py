@@ -92,7 +92,7 @@ def test_batch_that_does_not_divide_is_refused(make_job, tiny):
 def test_phases_are_told_apart(make_job, tiny):
     events = capture(make_job(), tiny, ranks=2).roles[0].events
     kernels = [event for event in events if isinstance(event, Kernel)]
-    assert [phase for phase in dict.fromkeys(kernel.phase for kernel in kernels)] == [
+    assert list(dict.fromkeys(kernel.phase for kernel in kernels)) == [
         "forward",
         "backward",
         "optimizer",

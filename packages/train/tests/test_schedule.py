@@ -1,9 +1,9 @@
 import pytest
+import torch
 from fujimi_train.schedule import learning_rate
+from torch.nn import Parameter
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.nn import Parameter
-import torch
 
 
 def test_cosine_is_torchs_own():

@@ -1,16 +1,18 @@
 """Where roles meet in a replay: collectives start when all are there, messages wait to be received."""
 
 from collections import defaultdict
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import simpy
+from fujimi_core.errors import WorkloadError
 from fujimi_core.mesh import Mesh
-from fujimi_core.workload import Recv, Role, Send, Workload
+from fujimi_core.workload import Collective, Recv, Role, Send
 from numpy.typing import NDArray
 
-Ranks = NDArray[np.int64]
+from fujimi_sim.slices import Ranks, circles, neighbours
+
 Seconds = NDArray[np.float64]
 
 
@@ -18,123 +20,171 @@ class Meetings:
     """Collectives of several roles along the same axes.
 
     Args:
-        env: Clock of the simulation.
-        workload: Who takes part in what.
+        env: The simulation.
+        mesh: All ranks.
+        roles: Who takes part; the methods call them by their index.
     """
 
-    def __init__(self, env: simpy.Environment, workload: Workload) -> None:
+    def __init__(self, env: simpy.Environment, mesh: Mesh, roles: Sequence[Role]) -> None:
         self._env = env
-        self._workload = workload
-        self._open: dict[tuple[Any, ...], _Meeting] = {}
-        self._partners: dict[tuple[str, ...], dict[str, frozenset[str]]] = {}
-        self._visits: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+        self._mesh = mesh
+        self._roles = roles
+        self._ranks = [mesh.slice(role.where) for role in roles]
+        self._circles: dict[tuple[int, ...], list[frozenset[int]]] = {}
+        self._visits: dict[tuple[int, tuple[int, ...]], int] = defaultdict(int)
+        self._open: dict[tuple[frozenset[int], tuple[int, ...], int], _Meeting] = {}
 
-    def meet(self, role: Role, axes: tuple[str, ...], ready: Seconds) -> Generator[simpy.Event, None, Seconds]:
+    def meet(
+        self, role: int, collective: Collective, ready: Seconds
+    ) -> Generator[simpy.Event, NDArray[np.float64], Seconds]:
         """Wait until all roles that share groups with this one are there.
 
         Args:
             role: Who comes.
-            axes: Along which the groups lie.
+            collective: For what.
             ready: When each of its ranks is ready.
 
         Returns:
             When the group of each of its ranks starts: when its last member is ready.
+
+        Raises:
+            WorkloadError: If another role comes for something else.
         """
-        partners = self._partners_of(axes)[role.name]
-        self._visits[role.name, axes] += 1
-        key = (partners, axes, self._visits[role.name, axes])
-        meeting = self._open.setdefault(key, _Meeting(self._env, self._workload.mesh.world_size))
-        ranks = self._workload.ranks(role)
-        meeting.ready[ranks] = ready
-        meeting.present += 1
-        if meeting.present == len(partners):
+        along = self._along(collective)
+        self._visits[role, along] += 1
+        key = (self._circle(role, along), along, self._visits[role, along])
+        meeting = self._open.setdefault(key, _Meeting(complete=self._env.event()))
+        meeting.ready[role] = ready
+        meeting.comes_for[role] = collective
+        self._require_same(meeting, role)
+        if len(meeting.ready) == len(key[0]):
             del self._open[key]
-            meeting.complete.succeed()
-        yield meeting.complete
-        groups = self._workload.mesh.groups(axes)
-        start = np.empty_like(meeting.ready)
-        start[groups] = meeting.ready[groups].max(axis=1, keepdims=True)
-        return start[ranks]
+            meeting.complete.succeed(self._starts(meeting, along))
+        starts = yield meeting.complete
+        return starts[self._ranks[role]]
 
-    def _partners_of(self, axes: tuple[str, ...]) -> dict[str, frozenset[str]]:
-        """Roles that share groups, directly or through others, for each role."""
-        if axes not in self._partners:
-            groups = self._workload.mesh.groups(axes)
-            group_of = np.empty(self._workload.mesh.world_size, np.int64)
-            group_of[groups] = np.arange(len(groups))[:, None]
-            circles: list[tuple[set[str], set[int]]] = []
-            for role in self._workload.roles:
-                names, members = {role.name}, set(np.unique(group_of[self._workload.ranks(role)]).tolist())
-                for circle in [circle for circle in circles if circle[1] & members]:
-                    circles.remove(circle)
-                    names |= circle[0]
-                    members |= circle[1]
-                circles.append((names, members))
-            self._partners[axes] = {name: frozenset(names) for names, _ in circles for name in names}
-        return self._partners[axes]
+    def others(self, role: int, collective: Collective) -> list[str]:
+        """Names of the roles that a role meets there."""
+        return [self._roles[other].name for other in sorted(self._circle(role, self._along(collective)) - {role})]
+
+    def _along(self, collective: Collective) -> tuple[int, ...]:
+        return tuple(sorted({self._mesh.index(axis) for axis in collective.axes}))
+
+    def _circle(self, role: int, along: tuple[int, ...]) -> frozenset[int]:
+        if along not in self._circles:
+            self._circles[along] = circles(self._mesh, self._roles, [self._mesh.names[axis] for axis in along])
+        return self._circles[along][role]
+
+    def _require_same(self, meeting: "_Meeting", role: int) -> None:
+        (first, theirs), mine = next(iter(meeting.comes_for.items())), meeting.comes_for[role]
+        if (theirs.kind, theirs.nbytes) != (mine.kind, mine.nbytes):
+            raise WorkloadError(
+                f"roles {self._roles[first].name!r} and {self._roles[role].name!r} meet along {', '.join(mine.axes)}, "
+                f"one for {theirs.kind} of {theirs.nbytes:,} B, the other for {mine.kind} of {mine.nbytes:,} B"
+            )
+
+    def _starts(self, meeting: "_Meeting", along: tuple[int, ...]) -> Seconds:
+        """When each rank of the mesh starts; ranks of other circles have no part in it."""
+        ready = np.full(self._mesh.world_size, -np.inf)
+        for role, times in meeting.ready.items():
+            ready[self._ranks[role]] = times
+        last = ready.reshape(self._mesh.shape).max(axis=along, keepdims=True)
+        return np.broadcast_to(last, self._mesh.shape).reshape(-1)
 
 
+@dataclass(slots=True, kw_only=True)
 class _Meeting:
-    def __init__(self, env: simpy.Environment, world_size: int) -> None:
-        self.complete = env.event()
-        self.present = 0
-        self.ready: Seconds = np.full(world_size, -np.inf)
+    complete: simpy.Event
+    ready: dict[int, Seconds] = field(default_factory=dict)
+    comes_for: dict[int, Collective] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Message:
+    """What the ranks of one role send to those of another at once, and when each is under way."""
+
+    nbytes: int
+    start: Seconds
+    end: Seconds
 
 
 class Mailboxes:
-    """Messages along an axis that were sent and not received yet.
+    """Messages along an axis that were sent and not received yet, first in, first out.
 
     Args:
-        env: Clock of the simulation.
-        workload: Who sends to whom.
+        env: The simulation.
+        mesh: All ranks.
+        roles: Who writes to whom; the methods call them by their index.
     """
 
-    def __init__(self, env: simpy.Environment, workload: Workload) -> None:
-        self._env = env
-        self._workload = workload
-        self._boxes: dict[tuple[str, int, int], _Mailbox] = {}
-        self._sent: dict[tuple[str, str, int], int] = defaultdict(int)
-        self._received: dict[tuple[str, str, int], int] = defaultdict(int)
+    def __init__(self, env: simpy.Environment, mesh: Mesh, roles: Sequence[Role]) -> None:
+        self._mesh = mesh
+        self._roles = roles
+        self._ranks = [mesh.slice(role.where) for role in roles]
+        self._role_of = np.empty(mesh.world_size, np.int64)
+        for index, ranks in enumerate(self._ranks):
+            self._role_of[ranks] = index
+        self._peers: dict[tuple[int, str, int], dict[int, Ranks]] = {}
+        # by sender, receiver, axis and offset
+        self._boxes: dict[tuple[int, int, str, int], simpy.Store] = defaultdict(lambda: simpy.Store(env))
 
-    def post(self, role: Role, send: Send, start: Seconds, end: Seconds) -> None:
-        """Leave the messages of a role's ranks, each under way from start to end."""
-        self._sent[role.name, send.axis, send.offset] += 1
-        box = self._box(send.axis, send.offset, self._sent[role.name, send.axis, send.offset])
-        target = neighbours(self._workload.mesh, self._workload.ranks(role), send.axis, send.offset)
-        exists = target >= 0
-        box.start[target[exists]], box.end[target[exists]] = start[exists], end[exists]
-        box.news.succeed()
-        box.news = self._env.event()
+    def post(self, role: int, send: Send, ready: Seconds, seconds: float) -> Seconds:
+        """Leave the messages of a role's ranks; returns when each has arrived.
 
-    def receive(self, role: Role, recv: Recv) -> Generator[simpy.Event, None, tuple[Seconds, Seconds]]:
-        """Wait for the messages to a role's ranks; returns when each was under way."""
-        self._received[role.name, recv.axis, recv.offset] += 1
-        box = self._box(recv.axis, -recv.offset, self._received[role.name, recv.axis, recv.offset])
-        ranks = self._workload.ranks(role)
-        exists = neighbours(self._workload.mesh, ranks, recv.axis, recv.offset) >= 0
-        while np.isnan(box.end[ranks[exists]]).any():
-            yield box.news
-        return np.where(exists, box.start[ranks], 0.0), np.where(exists, box.end[ranks], 0.0)
+        Ranks whose receiver would lie outside the mesh send nothing, in no time.
+        """
+        end = ready.copy()
+        for receiver, mine in self._peers_of(role, send.axis, send.offset).items():
+            end[mine] += seconds
+            message = _Message(nbytes=send.nbytes, start=ready[mine], end=end[mine])
+            self._boxes[role, receiver, send.axis, send.offset].put(message)
+        return end
 
-    def _box(self, axis: str, offset: int, number: int) -> "_Mailbox":
-        key = (axis, offset, number)
-        if key not in self._boxes:
-            self._boxes[key] = _Mailbox(self._env, self._workload.mesh.world_size)
-        return self._boxes[key]
+    def receive(
+        self, role: int, recv: Recv, ready: Seconds
+    ) -> Generator[simpy.Event, _Message, tuple[Seconds, Seconds]]:
+        """Wait for the messages to a role's ranks.
 
+        Ranks whose sender would lie outside the mesh wait for nothing.
 
-class _Mailbox:
-    def __init__(self, env: simpy.Environment, world_size: int) -> None:
-        self.news = env.event()
-        self.start: Seconds = np.full(world_size, np.nan)
-        self.end: Seconds = np.full(world_size, np.nan)
+        Returns:
+            From when to when each rank, once ready, has its message under way.
 
+        Raises:
+            WorkloadError: If a message has another size than is expected.
+        """
+        start, end = ready.copy(), ready.copy()
+        for sender, mine in self._peers_of(role, recv.axis, recv.offset).items():
+            message = yield self._boxes[sender, role, recv.axis, -recv.offset].get()
+            if message.nbytes != recv.nbytes:
+                raise WorkloadError(
+                    f"role {self._roles[role].name!r} waits for {recv.nbytes:,} B along {recv.axis}, "
+                    f"but role {self._roles[sender].name!r} sends {message.nbytes:,} B"
+                )
+            # both count ranks in the same order
+            start[mine] = np.maximum(message.start, ready[mine])
+            end[mine] = np.maximum(message.end, ready[mine])
+        return start, end
 
-def neighbours(mesh: Mesh, ranks: Ranks, axis: str, offset: int) -> Ranks:
-    """Ranks that are ``offset`` further along an axis; -1 where the mesh ends before."""
-    position = mesh.index(axis)
-    coordinates = list(np.unravel_index(ranks, mesh.shape))
-    moved = coordinates[position] + offset
-    inside = (moved >= 0) & (moved < mesh.shape[position])
-    coordinates[position] = np.where(inside, moved, 0)
-    return np.where(inside, np.ravel_multi_index(coordinates, mesh.shape), -1)
+    def senders(self, role: int, recv: Recv) -> list[str]:
+        """Names of the roles that a message comes from."""
+        return [self._roles[sender].name for sender in self._peers_of(role, recv.axis, recv.offset)]
+
+    def unread(self) -> list[str]:
+        """Messages that were sent and not received, in words."""
+        return [
+            f"role {self._roles[sender].name!r} sends {len(box.items)} more along {axis} ({offset:+d}) "
+            f"than role {self._roles[receiver].name!r} receives"
+            for (sender, receiver, axis, offset), box in self._boxes.items()
+            if box.items
+        ]
+
+    def _peers_of(self, role: int, axis: str, offset: int) -> dict[int, Ranks]:
+        """Roles of the ranks' neighbours, and which of its ranks, counted within the role, are next to each."""
+        key = role, axis, offset
+        if key not in self._peers:
+            beside = neighbours(self._mesh, self._ranks[role], axis=axis, offset=offset)
+            peer_of = np.where(beside >= 0, self._role_of[beside], -1)
+            peers = np.unique(peer_of[peer_of >= 0]).tolist()
+            self._peers[key] = {peer: np.flatnonzero(peer_of == peer) for peer in peers}
+        return self._peers[key]

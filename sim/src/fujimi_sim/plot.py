@@ -3,104 +3,167 @@
 import html
 import io
 import json
-from collections.abc import Callable
+import math
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fujimi_core.errors import FujimiError, unknown
+import matplotlib as mpl
+from fujimi_core.errors import FujimiError, RunError, unknown
 from fujimi_core.machine import Machine
 from fujimi_core.records import to_table
 from fujimi_core.units import format_quantity
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, NullLocator
 
-from fujimi_sim.simulation import Point, Report
+from fujimi_sim import summary
+from fujimi_sim.simulation import Point, Report, count_of
 
+_BLUE, _ORANGE, _GREY, _INK = "#2a6f97", "#e07a5f", "#c9c9c9", "#444444"
 _SHARES: list[tuple[str, str, Callable[[Point], float]]] = [
-    ("compute", "#2a6f97", lambda point: point.compute_s),
-    ("exposed communication", "#e07a5f", lambda point: point.exposed_communication_s),
-    ("idle: waits for slower ranks", "#c9c9c9", lambda point: point.idle_s),
+    ("compute", _BLUE, lambda point: point.compute_s),
+    ("exposed communication", _ORANGE, lambda point: point.exposed_communication_s),
+    ("idle: waits for other ranks", _GREY, lambda point: point.idle_s),
 ]
+#: So many labels have room beside each other along an axis.
+_LABELS = 12
 
 
-def require_known_kind(path: Path) -> None:
-    """Refuse a file whose name does not say what to draw, before anything is simulated.
+def require_drawable(path: Path) -> None:
+    """Refuse a file that could not be drawn, before anything is simulated.
 
     Raises:
-        FujimiError: If the ending is unknown, or the directory does not exist.
+        FujimiError: If its ending is unknown, or it cannot be written.
     """
     if path.suffix.lower() not in _WRITERS:
         raise FujimiError(f"--plot {path}: {unknown('kind of file', path.suffix, _WRITERS)}")
     if not path.parent.is_dir():
-        raise FujimiError(f"--plot {path}: there is no directory {path.parent}")
+        raise FujimiError(f"--plot {path}: there is no directory {path.parent}; make it, or choose another")
+    if path.is_dir():
+        raise FujimiError(f"--plot {path}: this is a directory; add the name of a file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FujimiError(f"--plot {path}: no permission to write it; choose another place")
 
 
 def draw(report: Report, machine: Machine, path: Path) -> None:
     """Write a report in the kind that the file's ending says.
 
     Raises:
-        FujimiError: If the file cannot be written.
+        RunError: If the file cannot be written.
     """
+    content = _WRITERS[path.suffix.lower()](report, machine)
     try:
-        path.write_bytes(_WRITERS[path.suffix.lower()](report, machine))
+        path.write_bytes(content)
     except OSError as wrong:
-        raise FujimiError(f"cannot write {path}: {wrong}") from None
+        raise RunError(f"cannot write {path}: {wrong}") from None
 
 
-def figure(report: Report, machine: Machine) -> Figure:
+def figure(report: Report, *, title: str = "") -> Figure:
     """Scaling curve above, shares of the step below."""
     picture = Figure(figsize=(8, 7), layout="constrained")
     curve, shares = picture.subplots(2, 1, height_ratios=[3, 2])
     points = sorted(report.points, key=lambda point: point.nodes)
-    nodes = [point.nodes for point in points]
-    ideal = [points[0].samples_per_s / points[0].nodes * count for count in nodes]
-    curve.loglog(nodes, ideal, color="#9a9a9a", linestyle="--", label=f"linear from {points[0].nodes:,} node(s)")
-    curve.loglog(nodes, [point.samples_per_s for point in points], color="#2a6f97", marker="o", label="simulated")
-    for point in points:
-        label = f"{point.parallel_efficiency:.0%}"
-        curve.annotate(label, (point.nodes, point.samples_per_s), textcoords="offset points", xytext=(6, -14))
-    curve.set(title=f"{report.job} on {machine.title}", xlabel="nodes", ylabel="samples/s")
-    curve.legend(loc="upper left", frameon=False)
-    curve.grid(alpha=0.3)
-    bottom = [0.0] * len(points)
-    labels = [f"{count:,}" for count in nodes]
-    for name, colour, part in _SHARES:
-        heights = [100 * part(point) / point.step_s for point in points]
-        shares.bar(labels, heights, bottom=bottom, color=colour, label=name, width=0.6)
-        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-    for index, point in enumerate(points):
-        shares.text(index, 101, format_quantity(point.step_s, "s"), ha="center", va="bottom", fontsize=8)
-    shares.set(xlabel="nodes", ylabel="share of the step [%]", ylim=(0, 112))
-    shares.legend(loc="lower center", bbox_to_anchor=(0.5, -0.5), ncols=3, frameon=False)
+    _draw_curve(curve, points)
+    _draw_shares(shares, points)
     for axes in (curve, shares):
         axes.spines[["top", "right"]].set_visible(False)
+    if title:
+        # a job may have a dollar in its name, which would begin a formula
+        curve.set_title(title, fontsize=13, pad=12, parse_math=False)
     return picture
 
 
-def _image(report: Report, machine: Machine, kind: str) -> bytes:
-    # a date and random identifiers would make two pictures of the same report different
-    metadata: dict[str, str | None] = {"Date": None} if kind == "svg" else {}
-    import matplotlib as mpl
+def _draw_curve(axes: Axes, points: Sequence[Point]) -> None:
+    nodes = [point.nodes for point in points]
+    rates = [point.samples_per_s for point in points]
+    first = points[0]
+    if len(points) > 1:
+        ideal = [first.samples_per_s * count / first.nodes for count in nodes]
+        label = f"linear from {count_of(first.nodes, 'node')}"
+        axes.plot(nodes, ideal, color="#9a9a9a", linestyle="--", label=label, zorder=1)
+    axes.plot(nodes, rates, color=_BLUE, marker="o", linewidth=2, label="predicted, with parallel efficiency")
+    axes.set(xscale="log", yscale="log", xlabel="nodes", ylabel="samples/s")
+    axes.margins(x=0.09, y=0.2)
+    labelled = _apart(nodes)
+    axes.set_xticks(nodes, [f"{count:,}" if count in labelled else "" for count in nodes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(alpha=0.25)
+    for point, following in zip(points, [*points[1:], None], strict=True):
+        if point.nodes in labelled:
+            # the curve goes on to the upper right, where a label below does not meet it, or falls
+            falls = following is not None and following.samples_per_s < point.samples_per_s
+            axes.annotate(
+                f"{point.parallel_efficiency:.0%}",
+                (point.nodes, point.samples_per_s),
+                textcoords="offset points",
+                xytext=(0, -13) if falls else (7, -7),
+                ha="center" if falls else "left",
+                va="top",
+                color=_INK,
+            )
+    axes.legend(loc="upper left", frameon=False)
 
+
+def _draw_shares(axes: Axes, points: Sequence[Point]) -> None:
+    places = range(len(points))
+    bottom = [0.0] * len(points)
+    for name, colour, part in _SHARES:
+        heights = [100 * part(point) / point.step_s for point in points]
+        axes.bar(places, heights, bottom=bottom, color=colour, label=name, width=0.6)
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    for place, point in zip(places, points, strict=True):
+        axes.text(place, 101, format_quantity(point.step_s, "s"), ha="center", va="bottom", fontsize=9, color=_INK)
+    middle, width = (len(points) - 1) / 2, max(len(points), 4) + 0.2
+    axes.set(xlabel="nodes", ylabel="share of the step [%]", ylim=(0, 112))
+    axes.set_xlim(middle - width / 2, middle + width / 2)
+    axes.set_xticks(places, [f"{point.nodes:,}" for point in points])
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, frameon=False)
+
+
+def _apart(nodes: Sequence[int]) -> list[int]:
+    """Sizes whose labels do not touch on a logarithmic axis: those far enough from the one before.
+
+    >>> _apart([1, 64, 65, 4_096])
+    [1, 64, 4096]
+
+    Args:
+        nodes: In rising order.
+    """
+    least = math.log(nodes[-1] / nodes[0]) / _LABELS
+    apart = [nodes[0]]
+    for count in nodes[1:]:
+        if math.log(count / apart[-1]) >= least:
+            apart.append(count)
+    return apart
+
+
+def _image(picture: Figure, kind: str) -> bytes:
+    # a date, a version and random identifiers would make two pictures of the same report different
+    metadata = {"svg": dict.fromkeys(["Creator", "Date", "Format", "Type"]), "png": {"Software": None}}[kind]
     file = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "fujimi"}):
-        figure(report, machine).savefig(file, format=kind, dpi=130, metadata=metadata)
+        picture.savefig(file, format=kind, dpi=130, metadata=metadata)
     return file.getvalue()
 
 
-def _json(report: Report, machine: Machine) -> bytes:
+def _json(report: Report, _machine: Machine) -> bytes:
     return (json.dumps(to_table(report), indent=2) + "\n").encode()
 
 
 def _page(report: Report, machine: Machine) -> bytes:
     title = html.escape(f"{report.job} on {machine.title}")
-    svg = _image(report, machine, "svg").decode()
+    svg = _image(figure(report), "svg").decode()
     svg = svg[svg.index("<svg") :]
-    columns = list(to_table(report.points[0]))
-    head = "".join(f"<th>{column}</th>" for column in columns)
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in summary.HEADER)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in to_table(point).values()) + "</tr>"
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in summary.row(point)) + "</tr>"
         for point in report.points
     )
-    data = json.dumps(to_table(report)).replace("</", "<\\/")
+    notes = html.escape(f"A prediction, {summary.cost(report)}; {summary.memory(report, machine)}.")
+    # in a script, nothing but the end tag and the beginning of a comment is markup
+    data = json.dumps(to_table(report)).replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -109,24 +172,20 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60re
 svg {{ max-width: 100%; height: auto; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; }}
+th, td {{ padding: 0.3rem 0.6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
 </style></head><body>
 <h1>{title}</h1>
 {svg}
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
-<p>A prediction. Simulated in {report.simulation.cpu_s:.1f} CPU seconds.</p>
+<p>{notes}</p>
 <script type="application/json" id="report">{data}</script>
 </body></html>
 """.encode()
 
 
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
 _WRITERS: dict[str, Callable[[Report, Machine], bytes]] = {
-    ".png": lambda report, machine: _image(report, machine, "png"),
-    ".svg": lambda report, machine: _image(report, machine, "svg"),
+    ".png": lambda report, machine: _image(figure(report, title=f"{report.job}\n{machine.title}"), "png"),
+    ".svg": lambda report, machine: _image(figure(report, title=f"{report.job}\n{machine.title}"), "svg"),
     ".html": _page,
     ".json": _json,
 }

@@ -13,6 +13,7 @@ from fujimi_core.workload import Kernel
 from fujimi_sim.commands import commands
 from fujimi_sim.network.bucket import Bucket
 from fujimi_sim.network.islands import NonBlocking
+from fujimi_sim.network.multiport import MultiportBucket
 from fujimi_sim.network.placing import place
 from fujimi_sim.network.ring import Ring
 from fujimi_sim.network.torus import Torus
@@ -29,7 +30,7 @@ def fujimi_topologies() -> Sequence[TopologyOffer]:
 @hookimpl
 def fujimi_collectives() -> Sequence[CollectiveAlgorithm]:
     """Offer algorithms that work on any network."""
-    return [Ring(), Bucket(), RecursiveDoubling(), Binomial(), Dissemination()]
+    return [Ring(), Bucket(), MultiportBucket(), RecursiveDoubling(), Binomial(), Dissemination()]
 
 
 @hookimpl

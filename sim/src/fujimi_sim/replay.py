@@ -1,5 +1,7 @@
 """Replays one step of a workload: a SimPy process a role, a clock a rank."""
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,13 +10,11 @@ import numpy as np
 import simpy
 from fujimi_core.errors import WorkloadError
 from fujimi_core.workload import Collective, Kernel, Role, Send, Stream, Workload
-from numpy.typing import NDArray
 
-from fujimi_sim.meetings import Mailboxes, Meetings
+from fujimi_sim.meetings import Mailboxes, Meetings, Seconds
 from fujimi_sim.network.timer import Timing
+from fujimi_sim.slices import unchained
 from fujimi_sim.steps import Compute, Step, steps_of
-
-Seconds = NDArray[np.float64]
 
 
 class Communication(Protocol):
@@ -37,10 +37,10 @@ class Replay:
 
     Args:
         step_s: From the common start until the last rank is done.
-        compute_s: Kernels.
-        communication_s: Collectives and messages under way, hidden behind kernels or not.
-        exposed_s: Kernels waited while communication was under way.
-        idle_s: Kernels waited and no communication was under way: for slower ranks.
+        compute_s: Kernels of the compute stream.
+        communication_s: Collectives and messages under way, and kernels of the communication stream.
+        exposed_s: The part of it for which the compute stream waited.
+        idle_s: The compute stream waited while nothing was under way: for other ranks.
     """
 
     step_s: float
@@ -59,6 +59,9 @@ def replay(
 ) -> Replay:
     """Run one step of every rank.
 
+    The events of a stream run one after the other, in order of issue. A collective starts for a group when its last
+    member is ready. A message leaves when its sender is ready, whether or not the receiver is.
+
     Args:
         workload: What they do.
         kernel_seconds: Time of a kernel on a rank of average speed.
@@ -66,86 +69,115 @@ def replay(
         slowness: Factor on each rank's kernels, shape (ranks,).
 
     Raises:
-        WorkloadError: If ranks wait for each other forever.
+        WorkloadError: If ranks wait for each other forever, or do not agree on what they exchange.
     """
-    env = simpy.Environment()
-    meetings, mailboxes = Meetings(env, workload), Mailboxes(env, workload)
-    actors = [_Actor(env, role, slowness[workload.ranks(role)], communication) for role in workload.roles]
+    env, mesh = simpy.Environment(), workload.mesh
+    roles = unchained(mesh, workload.roles)
+    meetings, mailboxes = Meetings(env, mesh, roles), Mailboxes(env, mesh, roles)
+    actors = [
+        _Actor(env, index, role=role, slowness=slowness[mesh.slice(role.where)], communication=communication)
+        for index, role in enumerate(roles)
+    ]
     processes = [
         env.process(actor.run(steps_of(actor.role.events, kernel_seconds), meetings, mailboxes)) for actor in actors
     ]
     env.run()
     stuck = [actor for actor, process in zip(actors, processes, strict=True) if process.is_alive]
-    if stuck:
-        waits = "; ".join(f"role {actor.role.name!r} waits for {actor.waits_for}" for actor in stuck)
-        raise WorkloadError(f"workload {workload.job!r} cannot end: {waits}")
+    problems = [f"role {actor.role.name!r} waits for {actor.waits_for}" for actor in stuck] or mailboxes.unread()
+    if problems:
+        raise WorkloadError(f"workload {workload.job!r} cannot end: {'; '.join(problems)}")
     return _together(workload, actors)
 
 
 class _Actor:
     """All ranks of one role: their clocks, and what they spent their time on."""
 
-    def __init__(self, env: simpy.Environment, role: Role, slowness: Seconds, communication: Communication) -> None:
+    def __init__(
+        self, env: simpy.Environment, index: int, *, role: Role, slowness: Seconds, communication: Communication
+    ) -> None:
         self.role = role
         self.waits_for = ""
         self.clock = {stream: np.zeros(len(slowness)) for stream in Stream}
         self.compute_s, self.communication_s, self.exposed_s, self.idle_s = np.zeros((4, len(slowness)))
         self._env = env
+        self._index = index
         self._slowness = slowness
         self._communication = communication
-        self._under_way: list[tuple[Seconds, Seconds]] = []
+        # on the communication stream, with the last rank's end
+        self._under_way: list[tuple[Seconds, Seconds, float]] = []
 
     def run(self, steps: list[Step], meetings: Meetings, mailboxes: Mailboxes) -> Generator[Any, Any, None]:
         """Do all steps in the order in which they were issued."""
-        ends: list[Seconds] = []
-        for step in steps:
-            ready = np.maximum.reduce([self.clock[step.stream], *(ends[wait] for wait in step.waits)])
-            if step.stream is Stream.COMPUTE:
-                self.stall(ready)
+        ends: dict[int, Seconds] = {}
+        waiters = Counter(wait for step in steps for wait in step.waits)
+        for index, step in enumerate(steps):
+            ready = functools.reduce(np.maximum, (ends[wait] for wait in step.waits), self.clock[step.stream])
             yield self._env.timeout(max(0.0, float(ready.max()) - self._env.now))
-            end = yield from self._work(step, ready, meetings, mailboxes)
-            self.clock[step.stream] = end
-            ends.append(end)
+            start, end = yield from self._work(step, ready, meetings, mailboxes)
+            self._spend(step, start, end)
+            for wait in step.waits:
+                waiters[wait] -= 1
+                if not waiters[wait]:
+                    del ends[wait]  # the times of all ranks at all steps would not fit into memory
+            if waiters[index]:
+                ends[index] = end
 
-    def stall(self, until: Seconds) -> None:
-        """Let compute wait until then."""
-        clock = self.clock[Stream.COMPUTE]
-        waited = np.maximum(until - clock, 0.0)
-        covered = np.zeros_like(waited)
-        for start, end in self._under_way:
-            covered += np.maximum(np.minimum(end, until) - np.maximum(start, clock), 0.0)
-        exposed = np.minimum(covered, waited)
-        self.exposed_s += exposed
-        self.idle_s += waited - exposed
-        self.clock[Stream.COMPUTE] = np.maximum(clock, until)
-        earliest = self.clock[Stream.COMPUTE].min()
-        self._under_way = [(start, end) for start, end in self._under_way if end.max() > earliest]
+    def finish(self, step_s: float) -> None:
+        """Let all ranks wait for the end of the step."""
+        self._wait(np.full_like(self.idle_s, step_s))
 
     def _work(
         self, step: Step, ready: Seconds, meetings: Meetings, mailboxes: Mailboxes
-    ) -> Generator[Any, Any, Seconds]:
-        """Do one step; returns when each rank ends it."""
+    ) -> Generator[Any, Any, tuple[Seconds, Seconds]]:
+        """Do one step; returns from when to when each rank is at it."""
         work = step.work
         if isinstance(work, Compute):
-            duration = work.seconds * self._slowness
-            self.compute_s += duration
-            return ready + duration
+            return ready, ready + work.seconds * self._slowness
         if isinstance(work, Collective):
-            self.waits_for = f"others to join {work.kind} along {', '.join(work.axes)}"
-            start = yield from meetings.meet(self.role, work.axes, ready)
-            return self._communicate(start, start + self._communication.collective(work).seconds, ready)
+            others = meetings.others(self._index, work)
+            self.waits_for = f"{_listed(others)} to join {work.kind} along {', '.join(work.axes)}"
+            start = yield from meetings.meet(self._index, work, ready)
+            return start, start + self._communication.collective(work).seconds
         if isinstance(work, Send):
-            end = ready + self._communication.send(work, self.role.where).seconds
-            mailboxes.post(self.role, work, ready, end)
-            return self._communicate(ready, end, ready)
-        self.waits_for = f"a message from the rank {work.offset:+d} along {work.axis}"
-        start, end = yield from mailboxes.receive(self.role, work)
-        return self._communicate(start, end, ready)
+            seconds = self._communication.send(work, self.role.where).seconds
+            return ready, mailboxes.post(self._index, work, ready, seconds)
+        senders = mailboxes.senders(self._index, work)
+        self.waits_for = f"{_listed(senders)} to send {work.nbytes:,} B along {work.axis} ({-work.offset:+d})"
+        return (yield from mailboxes.receive(self._index, work, ready))
 
-    def _communicate(self, start: Seconds, end: Seconds, ready: Seconds) -> Seconds:
-        self.communication_s += end - start
-        self._under_way.append((start, end))
-        return np.maximum(end, ready)
+    def _spend(self, step: Step, start: Seconds, end: Seconds) -> None:
+        """Account for a step and move the clock of its stream."""
+        took = end - start
+        if step.stream is Stream.COMPUTE:
+            self._wait(start)
+        else:
+            self._under_way.append((start, end, float(end.max())))
+        if step.stream is Stream.COMPUTE and isinstance(step.work, Compute):
+            self.compute_s += took
+        else:
+            self.communication_s += took
+            if step.stream is Stream.COMPUTE:
+                self.exposed_s += took
+        self.clock[step.stream] = end
+
+    def _wait(self, until: Seconds) -> None:
+        """Let the compute stream wait until then."""
+        clock = self.clock[Stream.COMPUTE]
+        waited = until - clock
+        if waited.any():
+            exposed = np.zeros_like(waited)
+            for start, end, _ in self._under_way:  # on one stream: no two of them at the same time
+                exposed += np.maximum(np.minimum(end, until) - np.maximum(start, clock), 0.0)
+            exposed = np.minimum(exposed, waited)  # a sum of parts may exceed the whole by rounding
+            self.exposed_s += exposed
+            self.idle_s += waited - exposed
+            self.clock[Stream.COMPUTE] = until
+        earliest = float(until.min())
+        self._under_way = [each for each in self._under_way if each[2] > earliest]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"role {name!r}" for name in names) or "nobody"
 
 
 def _together(workload: Workload, actors: list[_Actor]) -> Replay:
@@ -153,7 +185,7 @@ def _together(workload: Workload, actors: list[_Actor]) -> Replay:
     step_s = max(float(clock.max()) for actor in actors for clock in actor.clock.values())
     parts = np.zeros((4, workload.mesh.world_size))
     for actor in actors:
-        actor.stall(np.full_like(actor.compute_s, step_s))
+        actor.finish(step_s)
         spent = (actor.compute_s, actor.communication_s, actor.exposed_s, actor.idle_s)
         parts[:, workload.ranks(actor.role)] = spent
     compute_s, communication_s, exposed_s, idle_s = parts

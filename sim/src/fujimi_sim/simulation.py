@@ -1,19 +1,23 @@
 """Simulates a job or a workload on a machine at several sizes."""
 
 import resource
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from fujimi_core.errors import MachineError
+from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.job import Job, Precision
 from fujimi_core.machine import Device, Machine
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Kernel, Workload
 
+from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
-from fujimi_sim.replay import Seconds, replay
+from fujimi_sim.replay import replay
+from fujimi_sim.roofline import peak_flops_per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,14 @@ class Point:
         step_s: From the common start until the last rank is done.
         compute_s: Kernels.
         communication_s: Collectives and messages under way, hidden behind kernels or not.
-        exposed_communication_s: Kernels waited while communication was under way.
-        idle_s: Kernels waited for slower ranks; with the two other shares it makes up the step.
+        exposed_communication_s: The part of it for which kernels waited.
+        idle_s: Kernels waited and nothing was under way: for other ranks. Compute, exposed communication and idle
+            together are the step.
         samples_per_s: Of all ranks together.
         flops_per_s: Of all ranks together; matrix products only.
-        fraction_of_peak: Of the devices' peak in the type of most of the arithmetic.
+        fraction_of_peak: ``flops_per_s`` over the devices' peak in the type of most of the arithmetic.
         parallel_efficiency: Samples a second and node, over those of one node. Of a workload, which was captured at
-            one size only: over those of ranks that compute undisturbed.
+            one size only: mean compute time at average speed over the time of the step.
         memory_bytes_per_rank: High-water mark of the rank that needs most.
     """
 
@@ -90,21 +95,23 @@ def simulate_job(
     weak: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Capture a job at each size and replay it there.
+    """Capture a job at each size and replay it there; one node too, for the parallel efficiency.
 
     Args:
-        job: What is trained; a global batch keeps its size (strong scaling).
+        job: What is trained; a global batch keeps its size (strong scaling), a batch per rank too (weak scaling).
         machine: On which.
         nodes: Numbers of nodes.
         plugins: Who captures, offers networks, places ranks and knows kernels.
         seed: Of the noise; the same seed gives the same figures.
-        weak: Let the batch of each rank keep the size it has on the first number of nodes.
+        weak: Turn a global batch into the batch that each rank has of it on the first number of nodes.
         progress: Told each number of nodes before it is simulated.
 
     Raises:
-        JobError: If the job's batch does not divide into the ranks.
+        JobError: If no number of nodes is given, or the job's batch does not divide into the ranks.
         MachineError: If the machine has not so many nodes, or cannot compute in the job's type.
     """
+    if not nodes:
+        raise JobError(f"job {job.name!r}: give at least one number of nodes to simulate it on")
     for count in nodes:
         machine.require_nodes(count)
     job = job.with_precision(precision_on(job, machine.node.device))
@@ -112,7 +119,7 @@ def simulate_job(
     if weak:
         job = job.with_batch_per_rank(job.batch_on(nodes[0] * devices))
     for count in nodes:
-        job.batch_on(count * devices)
+        job.batch_on(count * devices)  # refused before the first capture, not after the last
 
     def point(count: int) -> Point:
         progress(count)
@@ -133,7 +140,6 @@ def simulate_workload(workload: Workload, machine: Machine, nodes: int, *, plugi
     Raises:
         MachineError: If that is not the size of the machine's part, or the machine has not so many nodes.
     """
-    machine.require_nodes(nodes)
     point = simulate(workload, machine, nodes, plugins=plugins, seed=seed)
     return Report(machine=machine.name, job=workload.job, points=(point,), simulation=_cost())
 
@@ -142,13 +148,17 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     """Replay one step of a workload on so many nodes.
 
     Raises:
-        MachineError: If the nodes' devices are not as many as the workload's ranks.
+        MachineError: If the machine has not so many nodes, their devices are not as many as the workload's ranks, or
+            they cannot compute in its type.
+        WorkloadError: If the workload cannot end, or takes no time.
     """
+    machine.require_nodes(nodes)
     ranks, devices = workload.mesh.world_size, machine.node.devices
     if ranks != nodes * devices:
         raise MachineError(
-            f"workload {workload.job!r} has {ranks:,} ranks; {nodes:,} node(s) of {machine.name} "
-            f"have {nodes * devices:,} devices: capture it with --ranks {nodes * devices}"
+            f"workload {workload.job!r} has {ranks:,} ranks, but {count_of(nodes, 'node')} of {machine.name!r} "
+            f"{'has' if nodes == 1 else 'have'} {count_of(nodes * devices, 'device')}: "
+            f"{_way_out(ranks, machine)}capture it with --ranks {nodes * devices}"
         )
     topology = plugins.topology(machine).allocate(nodes)
     placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)
@@ -156,7 +166,9 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     kernel_seconds = _remembered(plugins, machine.node.device)
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
     result = replay(workload, kernel_seconds=kernel_seconds, communication=communication, slowness=slowness)
-    peak = nodes * devices * machine.node.device.peak_flops_per_s.get(_main_dtype(workload), np.inf)
+    if not result.step_s:
+        raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
+    flops_per_s = workload.flops / result.step_s
     return Point(
         nodes=nodes,
         ranks=ranks,
@@ -166,15 +178,18 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
         exposed_communication_s=float(result.exposed_s.mean()),
         idle_s=float(result.idle_s.mean()),
         samples_per_s=workload.samples_per_step / result.step_s,
-        flops_per_s=workload.flops / result.step_s,
-        fraction_of_peak=workload.flops / result.step_s / peak,
+        flops_per_s=flops_per_s,
+        fraction_of_peak=flops_per_s / (ranks * _peak(workload, machine.node.device)) if flops_per_s else 0.0,
         parallel_efficiency=float((result.compute_s / slowness).mean()) / result.step_s,
         memory_bytes_per_rank=max(role.memory.peak_bytes for role in workload.roles),
     )
 
 
 def draw_slowness(ranks: int, *, std: float, seed: int) -> Seconds:
-    """Factor on the compute time of each rank: log-normal with mean 1.
+    """Factor on the compute time of each rank: log-normal, with mean 1 over the ranks of the job.
+
+    That mean is exact, so that one node has average speed and others can be compared with it; and a larger job has
+    the nodes of a smaller one, and more.
 
     Args:
         ranks: How many.
@@ -182,7 +197,9 @@ def draw_slowness(ranks: int, *, std: float, seed: int) -> Seconds:
         seed: The same seed gives the same nodes.
     """
     sigma = np.sqrt(np.log1p(std**2))
-    return np.random.default_rng([seed, ranks]).lognormal(-(sigma**2) / 2, sigma, ranks)
+    drawn = np.random.default_rng(seed).lognormal(0.0, sigma, ranks)
+    slowness: Seconds = drawn / drawn.mean()
+    return slowness
 
 
 def precision_on(job: Job, device: Device) -> Precision:
@@ -205,16 +222,36 @@ def _remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
     return seconds
 
 
-def _main_dtype(workload: Workload) -> str:
-    """Type of most of the arithmetic."""
-    flops: dict[str, int] = {}
+def _peak(workload: Workload, device: Device) -> float:
+    """Peak of a device in the type of most of the arithmetic."""
+    flops: Counter[str] = Counter()
+    kernels: dict[str, Kernel] = {}
     for role in workload.roles:
+        ranks = len(workload.ranks(role))
         for event in role.events:
-            if isinstance(event, Kernel):
-                flops[event.dtype] = flops.get(event.dtype, 0) + event.flops
-    return max(flops, key=lambda dtype: flops[dtype], default="")
+            if isinstance(event, Kernel) and event.flops:
+                flops[event.dtype] += ranks * event.flops
+                kernels[event.dtype] = event
+    ((dtype, _),) = flops.most_common(1)
+    return peak_flops_per_s(kernels[dtype], device)
+
+
+def _way_out(ranks: int, machine: Machine) -> str:
+    nodes, left = divmod(ranks, machine.node.devices)
+    return f"use --nodes {nodes}, or " if not left and nodes <= machine.nodes else ""
+
+
+def count_of(number: int, what: str) -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "node"), count_of(1_024, "node")
+    ('1 node', '1,024 nodes')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _cost() -> Cost:
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Cost(cpu_s=round(time.process_time(), 2), peak_rss_bytes=rss)
+    # Linux counts in KiB, macOS in bytes
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return Cost(cpu_s=round(time.process_time(), 2), peak_rss_bytes=peak_rss_bytes)

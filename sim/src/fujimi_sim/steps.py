@@ -11,7 +11,7 @@ class Compute:
     """Kernels that run one after the other.
 
     Args:
-        seconds: All of them, on a node of average speed.
+        seconds: All of them, on a rank of average speed.
     """
 
     seconds: float
@@ -23,7 +23,7 @@ class Step:
 
     Args:
         stream: Which.
-        waits: Indices of earlier steps that must have ended.
+        waits: Indices of earlier steps that must have ended, besides the one before on the stream.
         work: What it is.
     """
 
@@ -36,35 +36,30 @@ def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float
     """Join kernels into runs; a run ends where another event waits for it or the next kernel waits for something.
 
     Args:
-        events: Of one role.
+        events: Of one role, in order of issue.
         kernel_seconds: Time of a kernel.
     """
     awaited = {wait for event in events for wait in event.waits}
-    runs: dict[Stream, int] = {}
+    growing: dict[Stream, int] = {}  # run that the next kernel on a stream may join
     step_of: list[int] = []
-    steps: list[Step] = []
+    firsts: list[Event] = []
+    seconds: list[float] = []
     for index, event in enumerate(events):
-        waits = tuple(sorted({step_of[wait] for wait in event.waits}))
-        if not isinstance(event, Kernel):
-            runs.pop(event.stream, None)
-            step_of.append(len(steps))
-            steps.append(Step(stream=event.stream, waits=waits, work=event))
-            continue
-        seconds = kernel_seconds(event)
-        run = runs.get(event.stream)
-        if run is None or waits:
-            run = len(steps)
-            steps.append(Step(stream=event.stream, waits=waits, work=Compute(seconds=seconds)))
-        else:
-            steps[run] = _longer(steps[run], seconds)
-        step_of.append(run)
-        if index in awaited:
-            runs.pop(event.stream, None)
-        else:
-            runs[event.stream] = run
-    return steps
-
-
-def _longer(step: Step, seconds: float) -> Step:
-    before = step.work.seconds if isinstance(step.work, Compute) else 0.0
-    return Step(stream=step.stream, waits=step.waits, work=Compute(seconds=before + seconds))
+        step = growing.pop(event.stream, None)
+        if step is None or event.waits or not isinstance(event, Kernel):
+            step = len(firsts)
+            firsts.append(event)
+            seconds.append(0.0)
+        if isinstance(event, Kernel):
+            seconds[step] += kernel_seconds(event)
+            if index not in awaited:
+                growing[event.stream] = step
+        step_of.append(step)
+    return [
+        Step(
+            stream=first.stream,
+            waits=tuple(sorted({step_of[wait] for wait in first.waits})),
+            work=Compute(seconds=total) if isinstance(first, Kernel) else first,
+        )
+        for first, total in zip(firsts, seconds, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Networks: routes, loads, collectives and what they cost."""

@@ -1,0 +1,111 @@
+import csv
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fujimi_core.machine import NetworkAxis
+from fujimi_core.network import Phase
+from fujimi_sim.network.packets import links_on_route
+from fujimi_sim.network.routes import LinkLoads, route, signed_distance, together
+from fujimi_sim.network.timing import phases_cost
+from fujimi_sim.network.torus import Torus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# SimGrid 3.32, flow level (CM02, equal shares, no crosstraffic, SPLITDUPLEX links): every node of a torus sends one
+# message at once; rank = x + X (y + Y (z + ...)), dimension-order routes, first dimension first, wrap in each.
+SIMGRID = list(csv.DictReader((Path(__file__).parent / "data" / "simgrid_torus_flows.csv").read_text().splitlines()))
+
+
+@st.composite
+def traffic(draw):
+    extents = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    axes = tuple(NetworkAxis(name=f"d{i}", extent=extent, wrap=draw(st.booleans())) for i, extent in enumerate(extents))
+    node = st.integers(0, math.prod(extents) - 1)
+    pairs = draw(st.lists(st.tuples(node, node), min_size=1, max_size=30))
+    src, dst = (np.stack(np.unravel_index(list(nodes), extents)) for nodes in zip(*pairs, strict=True))
+    return axes, src, dst
+
+
+def by_link(loads: LinkLoads) -> Counter:
+    counted = Counter()
+    for direction, arrays in ((1, loads.forward), (-1, loads.backward)):
+        for axis, array in enumerate(arrays):
+            counted.update({(tuple(map(int, at)), axis, direction): int(array[tuple(at)]) for at in np.argwhere(array)})
+    return counted
+
+
+@pytest.mark.parametrize("row", SIMGRID, ids=lambda row: f"{row['dims']}-{row['pattern']}")
+def test_makespan_agrees_with_simgrid(row, machine_of, pattern):
+    extents = tuple(int(extent) for extent in row["dims"].split(","))
+    machine = machine_of(
+        *extents, link=float(row["link_bandwidth_Bps"]), hop_s=float(row["link_latency_s"]), message_s=0.0
+    )
+    # Our first axis varies slowest; SimGrid's first dimension varies fastest. Both route it first.
+    node = np.arange(machine.nodes).reshape(extents).ravel(order="F")
+    phase = Phase(src=node, dst=node[pattern(row["pattern"], machine.nodes, seed=int(row["seed"]))])
+    seconds = phases_cost([phase], Torus.of(machine), machine).seconds(float(row["bytes"]))
+    assert seconds == pytest.approx(float(row["makespan_s"]), rel=0.10)
+
+
+@settings(max_examples=150, deadline=None)
+@given(traffic())
+def test_every_link_has_the_messages_that_a_router_sends_over_it_one_by_one(case):
+    axes, src, dst = case
+    one_by_one = Counter(
+        link
+        for start, stop in zip(src.T, dst.T, strict=True)
+        for link in links_on_route(tuple(start), tuple(stop), axes)
+    )
+    assert by_link(route(src, dst, axes)) == one_by_one
+
+
+@settings(max_examples=100, deadline=None)
+@given(traffic())
+def test_links_carry_as_many_messages_as_messages_make_hops(case):
+    axes, src, dst = case
+    loads = route(src, dst, axes)
+    apart = np.abs(dst - src)
+    shortest = [np.minimum(d, a.extent - d) if a.wrap else d for d, a in zip(apart, axes, strict=True)]
+    assert loads.hops.tolist() == np.sum(shortest, axis=0).tolist()
+    assert sum(int(counts.sum()) for _, counts in loads.named()) == loads.hops.sum()
+
+
+@settings(max_examples=100, deadline=None)
+@given(traffic())
+def test_no_message_crosses_the_border_of_an_axis_that_does_not_wrap(case):
+    axes, src, dst = case
+    loads = route(src, dst, axes)
+    for position, axis in enumerate(axes):
+        if not axis.wrap:
+            assert not loads.forward[position].take(-1, axis=position).any()
+            assert not loads.backward[position].take(0, axis=position).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(traffic(), st.integers(0, 30))
+def test_messages_can_be_routed_in_slices(case, cut):
+    axes, src, dst = case
+    whole = route(src, dst, axes)
+    slices = together([route(src[:, each], dst[:, each], axes) for each in (slice(cut), slice(cut, None))])
+    assert by_link(slices) == by_link(whole)
+    assert slices.hops.tolist() == whole.hops.tolist()
+
+
+def test_a_tie_goes_forward():
+    ring = NetworkAxis(name="x", extent=6, wrap=True)
+    assert signed_distance(np.array([0, 5, 1]), np.array([3, 2, 4]), ring).tolist() == [3, 3, 3]
+
+
+def test_the_first_axis_is_routed_first():
+    axes = (NetworkAxis(name="x", extent=3, wrap=False), NetworkAxis(name="y", extent=3, wrap=False))
+    loads = route(np.array([[0], [0]]), np.array([[1], [1]]), axes)
+    assert by_link(loads) == {((0, 0), 0, 1): 1, ((1, 0), 1, 1): 1}
+
+
+def test_the_busiest_link_is_named_by_axis_and_direction():
+    axes = (NetworkAxis(name="x", extent=4, wrap=False), NetworkAxis(name="y", extent=2, wrap=False))
+    loads = route(np.array([[3, 2], [0, 0]]), np.array([[0, 0], [0, 0]]), axes)
+    assert loads.busiest() == (2, "-x")
