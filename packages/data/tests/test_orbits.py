@@ -1,12 +1,19 @@
 import math
 
-import noise
 import numpy as np
 import pytest
+from fujimi_data.perlin import pnoise1 as our_pnoise1
 from fujimi_data.threefry import words
 from fujimi_data.visualatom import Atom, View, atom_of, class_key, draw, view_of
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+try:  # a C compiler is needed to install it; without it ours, which has the same bits (test_perlin)
+    from noise import pnoise1
+except ImportError:
+
+    def pnoise1(x: float) -> float:
+        return float(our_pnoise1(np.float32(x)))
 
 
 def slow_picture(atom: Atom, view: View, noise_places: NDArray[np.float64], pixels: int) -> NDArray[np.uint8]:
@@ -23,7 +30,7 @@ def slow_picture(atom: Atom, view: View, noise_places: NDArray[np.float64], pixe
     for grey, places in zip(view.greys, noise_places, strict=True):
         for v, t in enumerate(angles):
             phi_x, phi_y = (
-                noise.pnoise1(place) * atom.noise
+                pnoise1(place) * atom.noise
                 - atom.noise
                 - 0.5 * math.sin(t * atom.waves_1)
                 - 0.5 * math.sin(t * atom.waves_2)

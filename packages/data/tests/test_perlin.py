@@ -1,9 +1,19 @@
-import noise
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fujimi_data.perlin import pnoise1
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+# noise 1.2.2, the package that the definition names: places, and what its pnoise1 returned there
+PUBLISHED = Path(__file__).parent / "data" / "pnoise1.npz"
+
+
+def test_noise_has_the_bits_that_the_package_noise_returned() -> None:
+    with np.load(PUBLISHED) as published:
+        places, values = published["places"], published["values"]
+    assert np.array_equal([pnoise1(np.float32(x)) for x in places], values)
 
 
 @settings(deadline=None)
@@ -14,13 +24,9 @@ from hypothesis import strategies as st
 @example(1023.9999)
 @example(9999.9999)
 @example(10_000.0)
-def test_noise_has_the_bits_of_the_package_noise(x: float) -> None:
+def test_noise_has_the_bits_of_the_package_noise_anywhere(x: float) -> None:
+    noise = pytest.importorskip("noise", reason="needs a C compiler: the environment 'oracle' has it")
     assert pnoise1(np.float32(x)) == noise.pnoise1(x)
-
-
-def test_noise_has_the_bits_of_the_package_noise_in_every_cell() -> None:
-    places = np.random.default_rng(0).uniform(0, 10_000, 20_000)
-    assert [float(pnoise1(np.float32(x))) for x in places] == [noise.pnoise1(x) for x in places]
 
 
 @pytest.mark.parametrize("x", [0, 1, 77, 255])
