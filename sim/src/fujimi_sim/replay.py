@@ -16,6 +16,9 @@ from fujimi_sim.network.timer import Timing
 from fujimi_sim.slices import unchained
 from fujimi_sim.steps import Compute, Step, steps_of
 
+#: Start and end on each rank, and the last end.
+_Interval = tuple[Seconds, Seconds, float]
+
 
 class Communication(Protocol):
     """How long communication takes, once all who take part are ready."""
@@ -98,23 +101,24 @@ class _Actor:
         self.role = role
         self.waits_for = ""
         self.clock = {stream: np.zeros(len(slowness)) for stream in Stream}
-        self.compute_s, self.communication_s, self.exposed_s, self.idle_s = np.zeros((4, len(slowness)))
+        self.compute_s, self.communication_s, self.exposed_s = np.zeros((3, len(slowness)))
         self._env = env
         self._index = index
         self._slowness = slowness
         self._communication = communication
-        # on the communication stream, with the last rank's end
-        self._under_way: list[tuple[Seconds, Seconds, float]] = []
+        self._under_way: list[_Interval] = []  # on the communication stream; what follows on compute may overlap it
+        self._waits: list[_Interval] = []  # of the compute stream; what follows on communication may overlap them
 
     def run(self, steps: list[Step], meetings: Meetings, mailboxes: Mailboxes) -> Generator[Any, Any, None]:
         """Do all steps in the order in which they were issued."""
         ends: dict[int, Seconds] = {}
         waiters = Counter(wait for step in steps for wait in step.waits)
+        overtaken = _overtaken(steps)
         for index, step in enumerate(steps):
             ready = functools.reduce(np.maximum, (ends[wait] for wait in step.waits), self.clock[step.stream])
             yield self._env.timeout(max(0.0, float(ready.max()) - self._env.now))
             start, end = yield from self._work(step, ready, meetings, mailboxes)
-            self._spend(step, start, end)
+            self._spend(step, start, end, remember=overtaken[index])
             for wait in step.waits:
                 waiters[wait] -= 1
                 if not waiters[wait]:
@@ -124,7 +128,7 @@ class _Actor:
 
     def finish(self, step_s: float) -> None:
         """Let all ranks wait for the end of the step."""
-        self._wait(np.full_like(self.idle_s, step_s))
+        self._wait(np.full_like(self._slowness, step_s), remember=False)
 
     def _work(
         self, step: Step, ready: Seconds, meetings: Meetings, mailboxes: Mailboxes
@@ -145,35 +149,57 @@ class _Actor:
         self.waits_for = f"{_listed(senders)} to send {work.nbytes:,} B along {work.axis} ({-work.offset:+d})"
         return (yield from mailboxes.receive(self._index, work, ready))
 
-    def _spend(self, step: Step, start: Seconds, end: Seconds) -> None:
+    def _spend(self, step: Step, start: Seconds, end: Seconds, *, remember: bool) -> None:
         """Account for a step and move the clock of its stream."""
         took = end - start
-        if step.stream is Stream.COMPUTE:
-            self._wait(start)
-        else:
-            self._under_way.append((start, end, float(end.max())))
-        if step.stream is Stream.COMPUTE and isinstance(step.work, Compute):
-            self.compute_s += took
-        else:
+        if step.stream is Stream.COMMUNICATION:
             self.communication_s += took
-            if step.stream is Stream.COMPUTE:
+            self.exposed_s += _overlap(start, end, self._waits)
+            self._under_way.append((start, end, float(end.max())))
+            self._waits = _after(self._waits, end)
+        else:
+            self._wait(start, remember=remember)
+            if isinstance(step.work, Compute):
+                self.compute_s += took
+            else:
+                self.communication_s += took
                 self.exposed_s += took
+            self._under_way = _after(self._under_way, end)
         self.clock[step.stream] = end
 
-    def _wait(self, until: Seconds) -> None:
+    def _wait(self, until: Seconds, *, remember: bool) -> None:
         """Let the compute stream wait until then."""
-        clock = self.clock[Stream.COMPUTE]
-        waited = until - clock
-        if waited.any():
-            exposed = np.zeros_like(waited)
-            for start, end, _ in self._under_way:  # on one stream: no two of them at the same time
-                exposed += np.maximum(np.minimum(end, until) - np.maximum(start, clock), 0.0)
-            exposed = np.minimum(exposed, waited)  # a sum of parts may exceed the whole by rounding
-            self.exposed_s += exposed
-            self.idle_s += waited - exposed
-            self.clock[Stream.COMPUTE] = until
-        earliest = float(until.min())
-        self._under_way = [each for each in self._under_way if each[2] > earliest]
+        since = self.clock[Stream.COMPUTE]
+        if (until > since).any():
+            self.exposed_s += _overlap(since, until, self._under_way)
+            if remember:
+                self._waits.append((since, until, float(until.max())))
+
+
+def _overlap(since: Seconds, until: Seconds, others: list[_Interval]) -> Seconds:
+    """Time that an interval has in common with others, which do not overlap each other."""
+    common = np.zeros_like(since)
+    for start, end, _ in others:
+        common += np.maximum(np.minimum(end, until) - np.maximum(start, since), 0.0)
+    return common
+
+
+def _after(intervals: list[_Interval], now: Seconds) -> list[_Interval]:
+    """Those that are not over on all ranks."""
+    earliest = float(now.min())
+    return [interval for interval in intervals if interval[2] > earliest]
+
+
+def _overtaken(steps: list[Step]) -> list[bool]:
+    """Whether the communication stream, which is issued later, may begin something before each step of compute ends."""
+    following: Step | None = None
+    overtaken = []
+    for index, step in reversed(list(enumerate(steps))):
+        waits = () if following is None else following.waits
+        is_held = any(wait >= index and steps[wait].stream is Stream.COMPUTE for wait in waits)
+        overtaken.append(following is not None and not is_held)
+        following = step if step.stream is Stream.COMMUNICATION else following
+    return overtaken[::-1]
 
 
 def _listed(names: list[str]) -> str:
@@ -183,12 +209,12 @@ def _listed(names: list[str]) -> str:
 def _together(workload: Workload, actors: list[_Actor]) -> Replay:
     """Let all ranks wait for the last, and put the roles side by side."""
     step_s = max(float(clock.max()) for actor in actors for clock in actor.clock.values())
-    parts = np.zeros((4, workload.mesh.world_size))
+    parts = np.zeros((3, workload.mesh.world_size))
     for actor in actors:
         actor.finish(step_s)
-        spent = (actor.compute_s, actor.communication_s, actor.exposed_s, actor.idle_s)
-        parts[:, workload.ranks(actor.role)] = spent
-    compute_s, communication_s, exposed_s, idle_s = parts
+        parts[:, workload.ranks(actor.role)] = actor.compute_s, actor.communication_s, actor.exposed_s
+    compute_s, communication_s, exposed_s = parts
+    idle_s = np.maximum(step_s - compute_s - exposed_s, 0.0)  # rounding may leave less than nothing
     return Replay(
         step_s=step_s, compute_s=compute_s, communication_s=communication_s, exposed_s=exposed_s, idle_s=idle_s
     )

@@ -29,12 +29,12 @@ class Launch:
             raise ValueError(f"rank {self.rank} of {self.world_size}, local {self.local_rank} of {self.local_size}")
 
 
-# launcher: variables of rank, world size, local rank, local size
-_VARIABLES = {
-    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
-    "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
-    "mpi ": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-}
+# launcher, and its variables of rank, world size, local rank and local size
+_VARIABLES = (
+    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    ("mpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("mpi", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+)
 
 
 def launch_of(environ: Mapping[str, str]) -> Launch:
@@ -48,7 +48,7 @@ def launch_of(environ: Mapping[str, str]) -> Launch:
     Raises:
         RunError: If only some of a launcher's variables are set, or are no numbers.
     """
-    for launcher, names in _VARIABLES.items():
+    for launcher, *names in _VARIABLES:
         found = [environ.get(name) for name in names]
         if found[0] is None and found[1] is None:
             continue
@@ -56,7 +56,7 @@ def launch_of(environ: Mapping[str, str]) -> Launch:
             rank, world_size = int(found[0] or ""), int(found[1] or "")
             local_rank, local_size = int(found[2] or 0), int(found[3] or 1)
             return Launch(
-                launcher=launcher.strip(),
+                launcher=launcher,
                 rank=rank,
                 world_size=world_size,
                 local_rank=local_rank,

@@ -38,7 +38,9 @@ def found(recorder):
     ]
 """
 
-REAL = NETWORK + """
+REAL = (
+    NETWORK
+    + """
 import json, sys
 from pathlib import Path
 from fujimi_parallel.capture.recorder import Recorder
@@ -50,6 +52,7 @@ with join() as world:
     recorder = steps(model, Recorder)
     (Path(sys.argv[1]) / str(world.rank)).write_text(json.dumps(found(recorder)))
 """
+)
 
 
 @pytest.mark.parametrize("bucket_bytes", [1_000, 80_000, 25 * 2**20])
