@@ -36,7 +36,7 @@ global_batch = 8
 """
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-shares = st.floats(0, 1)
+shares = st.floats(0, 1, exclude_max=True)
 positive = st.integers(1, 2**40)
 batches = st.tuples(positive, st.none()) | st.tuples(st.none(), positive)
 
@@ -237,3 +237,19 @@ def test_precision_can_be_replaced(job_table: dict[str, Any]) -> None:
     job = from_table(job_table)
     assert job.with_precision(Precision.FLOAT32).train.precision is Precision.FLOAT32
     assert job.train.precision is Precision.AUTO
+
+
+def test_job_file_of_the_readme_is_valid_and_names_every_key():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    table = tomllib.loads(readme.partition("```toml")[2].partition("```")[0])
+    job = from_table(table)
+    complete = tomllib.loads(to_toml(job))
+    missing = {f"{section}.{key}" for section, keys in complete.items() if isinstance(keys, dict) for key in keys} - {
+        f"{section}.{key}" for section, keys in table.items() if isinstance(keys, dict) for key in keys
+    }
+    assert missing == set()
+
+
+def test_drop_path_that_leaves_out_everything_is_refused():
+    with pytest.raises(ValueError, match=r"drop_path is 1\.0; it must be at least 0 and below 1"):
+        ModelSpec(name="vit", drop_path=1.0)

@@ -38,7 +38,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "patch", "channels")
-        within(self, 0, 1, "drop_path")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
