@@ -42,7 +42,7 @@ def rate(per_s: float) -> str:
     >>> rate(0.01234), rate(41.26), rate(159_705.2)
     ('0.0123', '41.3', '159,705')
     """
-    return f"{per_s:,.0f}" if per_s >= 1_000 else f"{per_s:.3g}"
+    return f"{per_s:,.0f}" if per_s >= 999.5 else f"{per_s:.3g}"
 
 
 def too_large(report: Report, machine: Machine) -> list[int]:

@@ -1,0 +1,69 @@
+"""A report in words."""
+
+from dataclasses import replace
+
+import pytest
+from fujimi_core.machine import Machine
+from fujimi_sim import summary
+from fujimi_sim.simulation import Cost, Point, Report
+
+POINT = Point(
+    nodes=1_024,
+    ranks=4_096,
+    step_s=2.0,
+    compute_s=1.5,
+    communication_s=0.4,
+    exposed_communication_s=0.3,
+    idle_s=0.2,
+    samples_per_s=2_048.0,
+    flops_per_s=1.5e15,
+    fraction_of_peak=0.25,
+    parallel_efficiency=0.5,
+    memory_bytes_per_rank=2 * 10**9,
+)
+
+
+def report(*points: Point) -> Report:
+    return Report(machine="toy", job="tiny", points=points, simulation=Cost(cpu_s=8.25, peak_rss_bytes=350 * 10**6))
+
+
+def test_row_has_a_cell_for_every_column() -> None:
+    assert dict(zip(summary.HEADER, summary.row(POINT), strict=True)) == {
+        "nodes": "1,024",
+        "ranks": "4,096",
+        "step": "2 s",
+        "compute": "75.0%",
+        "exposed comm.": "15.0%",
+        "idle": "10.0%",
+        "samples/s": "2,048",
+        "FLOP/s": "1.5 PFLOP/s",
+        "of peak": "25.0%",
+        "efficiency": "50.0%",
+        "memory/rank": "2 GB",
+    }
+
+
+def test_rate_below_one_is_not_rounded_to_nothing() -> None:
+    assert [summary.rate(rate) for rate in (0.004, 9.996, 41.26, 999.6)] == ["0.004", "10", "41.3", "1,000"]
+
+
+def test_memory_that_fits_is_said_to_fit(machine: Machine) -> None:
+    small = replace(POINT, memory_bytes_per_rank=2**30)
+    assert summary.memory(report(small), machine) == "memory: 1.074 GB a rank fits into the 1.074 GB of abacus"
+    assert summary.too_large(report(small), machine) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "where"), [([1], "1 node"), ([64], "64 nodes"), ([1, 64, 1_024], "1; 64; 1,024 nodes")]
+)
+def test_memory_that_does_not_fit_is_said_loudly_and_where(machine: Machine, nodes: list[int], where: str) -> None:
+    fits = replace(POINT, nodes=4_096, memory_bytes_per_rank=10**6)
+    large = [replace(POINT, nodes=count) for count in nodes]
+    assert summary.too_large(report(*large, fits), machine) == nodes
+    assert summary.memory(report(*large, fits), machine) == (
+        f"memory: DOES NOT FIT on {where}: up to 2 GB a rank, more than the 1.074 GB of abacus"
+    )
+
+
+def test_cost_is_that_of_the_simulation() -> None:
+    assert summary.cost(report(POINT)) == "simulated in 8.2 CPU s, 350 MB"
