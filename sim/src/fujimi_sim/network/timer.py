@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine
 from fujimi_core.mesh import Mesh
@@ -13,6 +12,7 @@ from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind, Send
 
 from fujimi_sim.network.timing import Cost, least_cost, phases_cost
+from fujimi_sim.slices import neighbours
 
 Intervals = Mapping[str, tuple[int, int]]
 _Where = tuple[tuple[str, tuple[int, int]], ...]
@@ -137,12 +137,10 @@ class CommunicationTimer:
 
     def _partners(self, send: Send, where: Intervals) -> tuple[Endpoints, Endpoints]:
         """Endpoints of those who send and of those who receive."""
-        position = self._mesh.index(send.axis)
-        stride = int(np.prod(self._mesh.shape[position + 1 :], dtype=np.int64))
         senders = self._mesh.slice(where)
-        to = senders // stride % self._mesh.shape[position] + send.offset
-        senders = senders[(to >= 0) & (to < self._mesh.shape[position])]
-        return self._endpoints[senders], self._endpoints[senders + send.offset * stride]
+        receivers = neighbours(self._mesh, senders, axis=send.axis, offset=send.offset)
+        exist = receivers >= 0
+        return self._endpoints[senders[exist]], self._endpoints[receivers[exist]]
 
 
 class _Built:
