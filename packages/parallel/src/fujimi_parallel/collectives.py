@@ -21,3 +21,12 @@ def average(tensor: torch.Tensor, world: World) -> dist.Work | None:
         return None
     tensor.div_(world.size)
     return all_reduce(tensor)
+
+
+def of_all_ranks(number: int, world: World) -> list[int]:
+    """A number of each rank, by rank; waits for all of them."""
+    if world.size == 1:
+        return [number]
+    gathered = torch.empty(world.size, dtype=torch.int64)
+    dist.all_gather_into_tensor(gathered, torch.tensor([number]))
+    return [int(each) for each in gathered.tolist()]

@@ -3,11 +3,14 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
+from fujimi_core.errors import RunError
 from fujimi_core.mesh import Mesh
 from torch._C._distributed_c10d import TCPStore
 
@@ -15,6 +18,11 @@ from fujimi_parallel.launch import Launch, launch_of
 
 #: Name of the mesh axis along which ranks hold the same parameters and different samples.
 DATA_AXIS = "dp"
+#: In which gloo's threads, idle by then, let go of what they did last. One that does so while the interpreter ends
+#: (it may need the interpreter's lock for it) ends the process with SIGABRT; torch 2.13 has no way to wait for them.
+_THREADS_LET_GO_S = 0.2
+#: Long enough for rank 0 to tell what all ranks found, before any other does.
+_RANK_0_FIRST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +53,14 @@ class World:
 def join(*, timeout_s: float = 600.0) -> Iterator[World]:
     """Join the ranks that were started together with this one; leave them at the end.
 
-    Collectives run over gloo, unless there is only one rank, which needs none.
+    Collectives run over gloo, unless there is only one rank, which needs none. A rank that fails keeps its connections,
+    so that the others wait for it instead of reporting a lost one; whoever catches the error calls `stop_all`.
 
     Args:
         timeout_s: How long to wait for a rank that does not answer.
 
     Raises:
-        RunError: If the launcher's environment does not hold together.
+        RunError: If the launcher's environment does not hold together, or there is no MPI library.
     """
     launch = launch_of(os.environ)
     mesh = Mesh.of(**{DATA_AXIS: launch.world_size})
@@ -64,27 +73,50 @@ def join(*, timeout_s: float = 600.0) -> Iterator[World]:
     else:
         store = _meet_over_mpi(launch, timeout)
         dist.init_process_group("gloo", store=store, rank=launch.rank, world_size=launch.world_size, timeout=timeout)
-    try:
-        yield World(rank=launch.rank, mesh=mesh, local_rank=launch.local_rank, local_size=launch.local_size)
-    finally:
-        dist.destroy_process_group()
+    yield World(rank=launch.rank, mesh=mesh, local_rank=launch.local_rank, local_size=launch.local_size)
+    dist.destroy_process_group()
+    time.sleep(_THREADS_LET_GO_S)
 
 
 def _meet_over_mpi(launch: Launch, timeout: timedelta) -> TCPStore:
     """Let rank 0 open a store on a free port, and tell the others by MPI where it is."""
-    from mpi4py import MPI  # loading MPI starts it, which only launched processes may
-
+    ranks = _mpi().COMM_WORLD
+    if ranks.Get_size() != launch.world_size:
+        raise RunError(
+            f"the launcher started {launch.world_size} ranks, the MPI library sees {ranks.Get_size()}: they are of "
+            "different kinds; start with the mpiexec that belongs to the library"
+        )
     host = socket.gethostname() if launch.local_size < launch.world_size else "127.0.0.1"
     store = None
     if launch.rank == 0:
         store = TCPStore(host, 0, launch.world_size, is_master=True, timeout=timeout, wait_for_workers=False)
-    host, port = MPI.COMM_WORLD.bcast((host, store.port if store else 0))
+    host, port = ranks.bcast((host, store.port if store else 0))
     return store or TCPStore(host, port, launch.world_size, timeout=timeout, wait_for_workers=False)
 
 
-def stop_all(code: int) -> None:
-    """End the processes of all ranks, where MPI started them; one rank alone is left to end by itself."""
-    if launch_of(os.environ).launcher == "mpi":
-        from mpi4py import MPI  # as above
+def stop_all(code: int, *, say: Callable[[], None]) -> None:
+    """Say why, and end the processes of all ranks where MPI started them; elsewhere only say why.
 
-        MPI.COMM_WORLD.Abort(code)
+    Args:
+        code: With which they exit.
+        say: Tells the reason. Of ranks that fail together only rank 0 gets to call it: it ends the others first.
+    """
+    launch = launch_of(os.environ)
+    ranks = None
+    if launch.launcher == "mpi":
+        with contextlib.suppress(RunError):  # it has a reason to tell already
+            ranks = _mpi().COMM_WORLD  # where MPI has not started yet, this waits for all ranks
+    if launch.rank:
+        time.sleep(_RANK_0_FIRST_S)
+    say()
+    if ranks is not None:
+        ranks.Abort(code)
+
+
+def _mpi() -> Any:
+    """MPI, which starts when it is loaded; only launched processes may do that."""
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as wrong:
+        raise RunError(f"no MPI library can be loaded: {wrong}; 'pip install mpich' brings one") from None
+    return MPI

@@ -8,6 +8,7 @@ from fujimi_core.mesh import Mesh
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.torch_repairs import initial_values_left_out
 from fujimi_parallel.world import World
 
@@ -27,7 +28,7 @@ def fake_world(mesh: Mesh, *, rank: int = 0) -> Iterator[World]:
         raise RuntimeError("a process that has joined a world cannot capture; capture before or after")
     dist.init_process_group("fake", rank=rank, world_size=mesh.world_size, store=FakeStore())
     try:
-        with FakeTensorMode(), initial_values_left_out():
+        with compiler_left_out(), FakeTensorMode(), initial_values_left_out():
             yield World(rank=rank, mesh=mesh, captured=True)
     finally:
         dist.destroy_process_group()
