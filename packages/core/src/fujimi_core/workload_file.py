@@ -98,7 +98,7 @@ def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise WorkloadError(f"{path}: line {number} is no JSON object: {wrong}") from None
+        raise WorkloadError(f"{path}: line {number} is no JSON object: {wrong}; capture it again") from None
 
 
 def _event(line: bytes, path: Path, number: int) -> Event:

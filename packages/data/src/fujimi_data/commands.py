@@ -22,12 +22,14 @@ from fujimi_data.verification import damages
 
 def _configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("family", metavar="FAMILY", help="of pictures, for example visualatom")
-    parser.add_argument("--classes", type=int, required=True, help="number of classes")
-    parser.add_argument("--instances", type=int, required=True, help="pictures a class")
-    parser.add_argument("--pixels", type=int, required=True, help="side of a picture")
-    parser.add_argument("--out", type=Path, required=True, help="directory for the shards")
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
-    parser.add_argument("--samples-per-shard", type=int, default=10_000, help="samples in a shard (default: 10000)")
+    parser.add_argument("--classes", metavar="C", type=int, required=True, help="number of classes")
+    parser.add_argument("--instances", metavar="I", type=int, required=True, help="pictures a class")
+    parser.add_argument("--pixels", metavar="P", type=int, required=True, help="side of a picture")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory for the shards")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument(
+        "--samples-per-shard", metavar="N", type=int, default=10_000, help="samples in a shard (default: 10000)"
+    )
 
 
 def _configure_directory(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,148 @@
+"""What a hurried user gets wrong: one line that names the culprit and the way out, exit code 2, no traceback."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+BLOCK = 512
+
+
+@pytest.fixture
+def refused(fujimi):
+    """Runs the program, which must refuse; returns what it said."""
+
+    def run(*arguments, **keywords):
+        done = fujimi(*arguments, **keywords)
+        assert done.returncode == 2, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        assert done.stdout == "" or "verify" in arguments
+        return done.stderr + done.stdout
+
+    return run
+
+
+@pytest.fixture
+def job_with(small, tmp_path):
+    """The small job with some text replaced."""
+
+    def make(old, new):
+        text = small.read_text()
+        assert old in text
+        file = tmp_path / "job.toml"
+        file.write_text(text.replace(old, new))
+        return file
+
+    return make
+
+
+@pytest.fixture
+def copied(small, tmp_path):
+    """A copy of the small dataset, to be damaged."""
+    return Path(shutil.copytree(small.parent / "data", tmp_path / "data"))
+
+
+def fugaku(job, nodes="64"):
+    return ["simulate", job, "--machine", "fugaku", "--nodes", nodes, "--json"]
+
+
+def test_unknown_key_of_a_job_is_named_with_the_one_that_was_meant(refused, job_with):
+    said = refused(*fugaku(job_with("steps", "step")))
+    assert "job.toml: Unknown key: 'train.step'" in said
+    assert "Did you mean 'train.steps'?" in said
+
+
+def test_unknown_key_to_set_is_named(refused, small):
+    assert "Unknown key: 'train.stepz'" in refused("train", small, "--set", "train.stepz=3")
+
+
+def test_unknown_machine_is_named_with_those_there_are(refused, small):
+    said = refused("simulate", small, "--machine", "fugakku", "--nodes", "64")
+    assert "Unknown machine: 'fugakku'. Known: abci" in said
+    assert "Did you mean 'fugaku'?" in said
+
+
+@pytest.mark.parametrize("command", ["generate", "simulate"])
+def test_unknown_generator_is_named_with_the_one_that_was_meant(refused, job_with, tmp_path, command):
+    generate = ["data", "generate", "visualatm", "--classes", 2, "--instances", 2, "--pixels", 32, "--out", tmp_path]
+    arguments = generate if command == "generate" else fugaku(job_with('family = "visualatom"', 'family = "visualatm"'))
+    said = refused(*arguments)
+    assert "Unknown generator: 'visualatm'" in said
+    assert "Did you mean 'visualatom'?" in said
+
+
+def test_unknown_model_is_named(refused, job_with):
+    assert "Unknown model: 'vit_tinny'" in refused(*fugaku(job_with("vit_tiny", "vit_tinny")))
+
+
+def test_more_nodes_than_the_machine_has_are_refused_with_how_many_it_has(refused, small):
+    said = refused(*fugaku(small, "158977"))
+    assert "'fugaku' has 158,976 nodes; 158,977 cannot be used: ask for 1 to 158976" in said
+
+
+def test_batch_that_does_not_divide_into_the_ranks_is_refused(refused, job_with):
+    said = refused(*fugaku(job_with("batch_per_rank = 4", "global_batch = 100")))
+    assert "train.global_batch 100 does not divide into 64 ranks" in said
+    assert "use a multiple of 64" in said
+
+
+def test_job_that_is_no_text_is_refused(refused, small, tmp_path):
+    file = tmp_path / "job.toml"
+    file.write_bytes(bytes(range(256)))
+    assert f"cannot read the job {file}" in refused(*fugaku(file))
+    assert f"cannot read the job {tmp_path}" in refused("train", tmp_path)
+
+
+def test_shard_that_was_cut_short_is_named_by_verify_and_by_train(refused, job_with, copied, small):
+    shard = copied / "shard-00001.tar"
+    shard.write_bytes(shard.read_bytes()[: 3 * BLOCK])
+    assert str(shard) in refused("data", "verify", copied)
+    assert str(shard) in refused("train", job_with(str(small.parent / "data"), str(copied)))
+
+
+@pytest.mark.parametrize(("where", "offset"), [("header", 20), ("payload", BLOCK + 40)])
+def test_flipped_bit_is_named_with_shard_sample_and_byte(refused, job_with, copied, small, where, offset):
+    shard = copied / "shard-00000.tar"
+    content = bytearray(shard.read_bytes())
+    content[offset] ^= 4
+    shard.write_bytes(content)
+    said = refused("data", "verify", copied)
+    assert str(shard) in said
+    assert "00000_00000" in said
+    assert "byte" in said
+    # a step that reads every sample
+    said = refused("train", job_with(str(small.parent / "data"), str(copied)), "--set", "train.batch_per_rank=24")
+    assert f"{shard}: sample 00000_00000" in said
+
+
+def test_workload_that_was_cut_short_is_named_with_the_line(refused, succeed, small, tmp_path):
+    file = tmp_path / "small.jsonl"
+    succeed("capture", small, "--ranks", 64, "--out", file)
+    file.write_bytes(file.read_bytes()[:20_000])
+    said = refused(*fugaku(file))
+    assert str(file) in said
+    assert "line" in said
+    assert "capture it again" in said
+
+
+@pytest.fixture
+def broken_plugin(tmp_path):
+    """A directory with an installed plugin that raises when it is imported."""
+    (tmp_path / "fujimi_broken.py").write_text("raise OSError('its library is missing')\n")
+    info = tmp_path / "fujimi_broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fujimi-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[fujimi]\nbroken = fujimi_broken\n")
+    return str(tmp_path)
+
+
+def test_plugin_that_raises_at_import_is_shown_and_stops_nothing(succeed, broken_plugin):
+    listed = succeed("plugins", PYTHONPATH=broken_plugin)
+    assert "OSError: its library is missing" in listed
+    assert "fugaku" in succeed("machine", "list", PYTHONPATH=broken_plugin)
+
+
+def test_plugin_that_raises_at_import_is_refused_in_strict_mode(refused, broken_plugin):
+    said = refused("machine", "list", PYTHONPATH=broken_plugin, FUJIMI_STRICT_PLUGINS="1")
+    assert "'broken'" in said
+    assert "its library is missing" in said
