@@ -75,6 +75,14 @@ def small(tmp_path_factory, succeed, write_job):
 
 
 @pytest.fixture(scope="session")
+def workload(tmp_path_factory, succeed, small):
+    """What one step of the small job does on 48 ranks."""
+    file = tmp_path_factory.mktemp("workload") / "small.jsonl"
+    succeed("capture", small, "--ranks", 48, "--out", file)
+    return file
+
+
+@pytest.fixture(scope="session")
 def write_job():
     """Writes a job file into a directory, beside its data."""
 

@@ -10,14 +10,18 @@ BLOCK = 512
 
 @pytest.fixture
 def refused(fujimi):
-    """Runs the program, which must refuse; returns what it said."""
+    """Runs the program, which must refuse in one line; returns it."""
 
     def run(*arguments, **keywords):
         done = fujimi(*arguments, **keywords)
         assert done.returncode == 2, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
-        assert done.stdout == "" or "verify" in arguments
-        return done.stderr + done.stdout
+        if "verify" in arguments:  # the damages are its result
+            return done.stdout
+        assert done.stdout == ""
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("fujimi: error: ")]
+        assert done.stderr.endswith(f"{line}\n")
+        return line
 
     return run
 
@@ -97,7 +101,12 @@ def test_shard_that_was_cut_short_is_named_by_verify_and_by_train(refused, job_w
     shard = copied / "shard-00001.tar"
     shard.write_bytes(shard.read_bytes()[: 3 * BLOCK])
     assert str(shard) in refused("data", "verify", copied)
-    assert str(shard) in refused("train", job_with(str(small.parent / "data"), str(copied)))
+    said = refused("train", job_with(str(small.parent / "data"), str(copied)))
+    assert f"{shard}: at byte {3 * BLOCK}: has {3 * BLOCK} bytes" in said
+    assert (
+        f"To make or mend it: fujimi data generate visualatom --classes 3 --instances 8 --pixels 32 --out {copied}"
+        in said
+    )
 
 
 @pytest.mark.parametrize(("where", "offset"), [("header", 20), ("payload", BLOCK + 40)])
@@ -113,16 +122,30 @@ def test_flipped_bit_is_named_with_shard_sample_and_byte(refused, job_with, copi
     # a step that reads every sample
     said = refused("train", job_with(str(small.parent / "data"), str(copied)), "--set", "train.batch_per_rank=24")
     assert f"{shard}: sample 00000_00000" in said
+    assert "To make or mend it: fujimi data generate visualatom" in said
 
 
-def test_workload_that_was_cut_short_is_named_with_the_line(refused, succeed, small, tmp_path):
+def test_missing_dataset_is_answered_with_the_command_that_makes_it(refused, job_with, small, tmp_path):
+    said = refused("train", job_with(str(small.parent / "data"), str(tmp_path / "nowhere")))
+    assert f"data.path: {tmp_path / 'nowhere'}: no dataset" in said
+    assert f"--out {tmp_path / 'nowhere'}" in said
+
+
+def test_workload_that_was_cut_short_is_named_with_the_line(refused, workload, tmp_path):
     file = tmp_path / "small.jsonl"
-    succeed("capture", small, "--ranks", 64, "--out", file)
-    file.write_bytes(file.read_bytes()[:20_000])
-    said = refused(*fugaku(file))
-    assert str(file) in said
-    assert "line" in said
-    assert "capture it again" in said
+    lines = workload.read_bytes().splitlines(keepends=True)
+    for content, line in [(b"".join(lines[:30]), 30), (b"".join(lines[:30])[:-20], 30)]:
+        file.write_bytes(content)
+        said = refused(*fugaku(file, "48"))
+        assert f"{file}: " in said
+        assert f"line {line}" in said
+        assert "capture it again" in said
+
+
+def test_workload_of_other_ranks_than_the_nodes_have_is_refused(refused, workload):
+    said = refused(*fugaku(workload, "64"))
+    assert "workload 'small' has 48 ranks, but 64 nodes of 'fugaku' have 64 devices" in said
+    assert "use --nodes 48, or capture it with --ranks 64" in said
 
 
 @pytest.fixture

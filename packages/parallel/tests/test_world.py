@@ -1,17 +1,23 @@
 import json
+import sys
+from types import SimpleNamespace
 
-from fujimi_parallel.world import join
+import pytest
+from fujimi_core.errors import RunError
+from fujimi_parallel import world
+from fujimi_parallel.world import join, stop_all
 
 SUM_OF_RANKS = """
 import json, sys
 from pathlib import Path
 import torch
-from fujimi_parallel.collectives import average
+from fujimi_parallel.collectives import average, of_all_ranks
 from fujimi_parallel.world import join
 with join() as world:
     value = torch.tensor([float(world.rank)])
     average(value, world).wait()
-    found = [world.rank, world.size, world.local_rank, world.local_size, value.item()]
+    numbers = of_all_ranks(10 * world.rank, world)
+    found = [world.rank, world.size, world.local_rank, world.local_size, value.item(), numbers]
     (Path(sys.argv[1]) / str(world.rank)).write_text(json.dumps(found))
 """
 
@@ -21,6 +27,62 @@ def test_one_process_is_a_world_of_one_rank():
         assert (world.rank, world.size, world.captured) == (0, 1, False)
 
 
-def test_ranks_that_mpiexec_started_find_each_other_and_average(run_ranks):
+def test_ranks_that_mpiexec_started_find_each_other_and_exchange_numbers(run_ranks):
     found = [json.loads(text) for text in run_ranks(SUM_OF_RANKS, 3)]
-    assert found == [[rank, 3, rank, 3, 1.0] for rank in range(3)]
+    assert found == [[rank, 3, rank, 3, 1.0, [0, 10, 20]] for rank in range(3)]
+
+
+@pytest.fixture
+def one_of_four(monkeypatch):
+    """An environment as mpiexec leaves it."""
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "4")
+
+
+class Ranks:
+    """An MPI communicator that writes down when it is aborted."""
+
+    def __init__(self, told, size=1):
+        self.told, self.size = told, size
+
+    def Get_size(self):
+        return self.size
+
+    def Abort(self, code):
+        self.told.append(code)
+
+
+@pytest.mark.usefixtures("one_of_four")
+def test_library_of_another_mpi_than_the_launcher_is_refused_instead_of_waited_for(monkeypatch):
+    monkeypatch.setattr(world, "_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks([])))
+    with pytest.raises(RunError, match=r"started 4 ranks, the MPI library sees 1: .* start with the mpiexec"), join():
+        pass
+
+
+@pytest.mark.usefixtures("one_of_four")
+def test_missing_mpi_library_is_answered_with_a_way_to_get_one(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    with pytest.raises(RunError, match=r"no MPI library can be loaded: .*pip install mpich"), join():
+        pass
+
+
+@pytest.mark.usefixtures("one_of_four")
+def test_reason_is_told_before_all_ranks_are_ended(monkeypatch):
+    told = []
+    monkeypatch.setattr(world, "_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks(told)))
+    stop_all(7, say=lambda: told.append("why"))
+    assert told == ["why", 7]
+
+
+@pytest.mark.usefixtures("one_of_four")
+def test_reason_is_told_even_where_mpi_cannot_be_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    told = []
+    stop_all(7, say=lambda: told.append("why"))
+    assert told == ["why"]
+
+
+def test_process_that_is_alone_is_not_ended():
+    told = []
+    stop_all(7, say=lambda: told.append("why"))
+    assert told == ["why"]

@@ -1,3 +1,4 @@
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -7,14 +8,13 @@ from fujimi_core.job import from_table
 from fujimi_core.offers import Model
 from fujimi_core.plugins import Plugins
 from fujimi_data.generation import generate
-from fujimi_train import plugin
+from fujimi_train import device, loop, plugin
 from fujimi_train.vit import VisionTransformer, VitShape
 
 TINY = VitShape(width=16, depth=2, heads=2)
 
 
-@pytest.fixture
-def tiny():
+def tiny_model():
     """A vision transformer of a few thousand parameters."""
 
     def build(job):
@@ -31,17 +31,33 @@ def tiny():
 
 
 @pytest.fixture
-def plugins(tiny):
-    """All installed plugins, and the tiny network."""
+def tiny():
+    """The network of `make_job`."""
+    return tiny_model()
+
+
+@pytest.fixture
+def make_plugins(tiny):
+    """All installed plugins, the tiny network, and those given."""
 
     class Tiny:
         @plugin.hookimpl
         def fujimi_models(self):
             return [tiny]
 
-    found = Plugins.installed(strict=True)
-    found.register(Tiny(), "tiny")
-    return found
+    def make(*more):
+        found = Plugins.installed(strict=True)
+        for number, each in enumerate([Tiny(), *more]):
+            found.register(each, f"test {number}")
+        return found
+
+    return make
+
+
+@pytest.fixture
+def plugins(make_plugins):
+    """All installed plugins, and the tiny network."""
+    return make_plugins()
 
 
 @pytest.fixture
@@ -73,8 +89,23 @@ def make_job(tmp_path):
 @pytest.fixture
 def dataset(tmp_path, plugins):
     """The pictures that `make_job` names."""
-    generate(plugins.generator("visualatom"), tmp_path / "data", classes=3, instances=10, pixels=16)
+    generate(
+        plugins.generator("visualatom"),
+        tmp_path / "data",
+        classes=3,
+        instances=10,
+        pixels=16,
+        seed=5,
+        samples_per_shard=20,
+    )
     return tmp_path / "data"
+
+
+@pytest.fixture
+def quick_peak(monkeypatch):
+    """Measures the peak for a moment only, and leaves the number of threads as it is."""
+    monkeypatch.setattr(device, "_MEASURE_S", 0.01)
+    monkeypatch.setattr(loop, "share_cores", lambda world: 1)
 
 
 @pytest.fixture
@@ -83,3 +114,14 @@ def mpiexec():
     found = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
     assert found, "the mpich wheel brings mpiexec; install the extra 'test'"
     return found
+
+
+@pytest.fixture
+def read_log():
+    """Reads the steps of a run's log, by number."""
+
+    def read(directory):
+        entries = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+        return {entry["step"]: entry for entry in entries if "loss" in entry}
+
+    return read

@@ -2,6 +2,7 @@ import pytest
 import torch
 from fujimi_core.errors import JobError, RunError
 from fujimi_core.mesh import Mesh
+from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.world import World
 from fujimi_train import checkpoint
 from fujimi_train.program import Program
@@ -85,3 +86,11 @@ def test_where_data_and_checkpoints_lie_may_change(make_program):
 def test_directory_without_checkpoint_says_what_to_do(tmp_path):
     with pytest.raises(RunError, match="train the job first"):
         checkpoint.newest(tmp_path)
+
+
+def test_another_number_of_samples_a_step_is_refused(make_program, make_job, tiny):
+    checkpoint.save(make_program(), 1)
+    with fake_world(Mesh.of(dp=2)) as world:
+        program = Program(make_job(), tiny, world, device=torch.device("cpu"))
+    with pytest.raises(JobError, match=r"with 4 samples a step, 2 rank\(s\) have 8; use as many ranks as before"):
+        checkpoint.resume(program)

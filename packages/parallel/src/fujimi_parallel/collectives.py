@@ -27,6 +27,7 @@ def of_all_ranks(number: int, world: World) -> list[int]:
     """A number of each rank, by rank; waits for all of them."""
     if world.size == 1:
         return [number]
-    gathered = torch.empty(world.size, dtype=torch.int64)
-    dist.all_gather_into_tensor(gathered, torch.tensor([number]))
-    return [int(each) for each in gathered.tolist()]
+    numbers = torch.zeros(world.size, dtype=torch.int64)
+    numbers[world.rank] = number
+    all_reduce(numbers).wait()
+    return [int(each) for each in numbers.tolist()]

@@ -12,6 +12,7 @@ from fujimi_core.records import to_table
 
 from fujimi_train.program import Program
 
+_KEYS = {"steps_done", "samples_per_step", "job", "model", "optimizer"}
 _NAME = re.compile(r"step-(\d+)\.pt")
 #: What may change between a run and its continuation.
 _FREE_KEYS = {("train", "out"), ("train", "checkpoint_every"), ("data", "path")}
@@ -36,6 +37,7 @@ def save(program: Program, steps_done: int) -> Path:
     partial = path.with_suffix(".partial")
     state = {
         "steps_done": steps_done,
+        "samples_per_step": _samples_per_step(program),
         "job": to_table(program.job),
         "model": program.model.state_dict(),
         "optimizer": program.optimizer.state_dict(),
@@ -63,7 +65,7 @@ def resume(program: Program) -> int:
         Steps done so far; 0 if the job was never saved.
 
     Raises:
-        JobError: If the checkpoint is another job's.
+        JobError: If the checkpoint is another job's, or of another number of samples a step.
         RunError: If it is damaged.
     """
     found = _checkpoints(directory_of(program.job))
@@ -71,13 +73,18 @@ def resume(program: Program) -> int:
         return 0
     state = load(found[-1])
     _require_same_job(program.job, state["job"], found[-1])
+    if state["samples_per_step"] != _samples_per_step(program):
+        raise JobError(
+            f"{found[-1]} was trained with {state['samples_per_step']:,} samples a step, {program.world.size} rank(s) "
+            f"have {_samples_per_step(program):,}; use as many ranks as before, or another name or train.out"
+        )
     program.model.load_state_dict(state["model"])
     program.optimizer.load_state_dict(state["optimizer"])
     return int(state["steps_done"])
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint: ``steps_done``, ``job``, ``model`` and ``optimizer``.
+    """Read a checkpoint: ``steps_done``, ``samples_per_step``, ``job``, ``model`` and ``optimizer``.
 
     Raises:
         RunError: If it is missing or damaged.
@@ -86,7 +93,7 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as wrong:
         raise RunError(f"cannot read the checkpoint {path}: {wrong}; remove it to start again") from wrong
-    if not isinstance(state, dict) or not {"steps_done", "job", "model", "optimizer"} <= set(state):
+    if not isinstance(state, dict) or not set(state) >= _KEYS:
         raise RunError(f"{path} is no checkpoint of fujimi; remove it to start again")
     return state
 
@@ -101,6 +108,11 @@ def newest(directory: Path) -> Path:
     if not found:
         raise RunError(f"no checkpoint in {directory}; train the job first")
     return found[-1]
+
+
+def _samples_per_step(program: Program) -> int:
+    """As of a job that names its batch per rank, this depends on the ranks, and so does which samples come next."""
+    return program.job.batch_on(program.world.size) * program.world.size
 
 
 def _checkpoints(directory: Path) -> list[Path]:

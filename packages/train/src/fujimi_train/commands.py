@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -16,9 +17,6 @@ from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import format_quantity
 from fujimi_core.workload import Collective
-
-#: Long enough for rank 0 to tell what all ranks found, before any other does.
-_RANK_0_FIRST_S = 1.0
 
 
 def commands() -> list[Command]:
@@ -37,15 +35,24 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace, plugins: Plugins) -> int:
-    from fujimi_train.checkpoint import directory_of  # torch takes seconds to import
+    from fujimi_parallel.launch import launch_of  # torch takes seconds to import
+
+    from fujimi_train.checkpoint import directory_of
     from fujimi_train.loop import train
     from fujimi_train.watch import RunLog, Watcher
 
     with _all_ranks_or_none():
         job = jobs.load(arguments.job, arguments.set)
-        plugins.register(Watcher(), "watcher")
-        plugins.register(RunLog(directory_of(job)), "run-log")
-        train(job, plugins)
+        directory = directory_of(job)
+        with Watcher() as watcher, RunLog(directory) as log:
+            plugins.register(watcher, "watcher")
+            plugins.register(log, "run-log")
+            if not train(job, plugins) and launch_of(os.environ).rank == 0:
+                print(
+                    f"{job.name}: all {job.train.steps} steps are done, by an earlier run, and kept in {directory}; "
+                    f"to train anew, give another name or train.out",
+                    file=sys.stderr,
+                )
     return 0
 
 
@@ -61,15 +68,14 @@ def _all_ranks_or_none() -> Iterator[None]:
         launch = launch_of(os.environ)
         if launch.world_size == 1:
             raise
-        if launch.rank:
-            time.sleep(_RANK_0_FIRST_S)
-        if isinstance(wrong, FujimiError):
-            print(f"fujimi: error: rank {launch.rank}: {wrong}", file=sys.stderr)
-        else:
-            traceback.print_exc()
-        sys.stderr.flush()
-        stop_all(wrong.exit_code if isinstance(wrong, FujimiError) else 1)
-        raise
+        code = wrong.exit_code if isinstance(wrong, FujimiError) else 1
+        stop_all(code, say=functools.partial(_say, wrong, launch.rank))
+        raise SystemExit(code) from None
+
+
+def _say(wrong: Exception, rank: int) -> None:
+    trace = "" if isinstance(wrong, FujimiError) else "".join(traceback.format_exception(wrong))
+    print(f"{trace}fujimi: error: rank {rank}: {wrong}", file=sys.stderr, flush=True)
 
 
 def _capture_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,15 @@
 """The pictures of a job, read in the job's order."""
 
+import contextlib
+from pathlib import Path
+
 import torch
 from fujimi_core.errors import JobError
-from fujimi_core.job import Job
+from fujimi_core.job import DataSpec, Job
 from fujimi_data.dataset import ShardDataset
 from fujimi_data.errors import ShardError
-from fujimi_data.loader import BatchLoader
+from fujimi_data.loader import Batch, BatchLoader
+from fujimi_data.manifest import load
 from fujimi_parallel.world import World
 
 
@@ -18,25 +22,20 @@ def open_loader(job: Job, world: World, *, first_step: int) -> BatchLoader:
         first_step: Step to begin with, from 0.
 
     Raises:
-        JobError: If there is no dataset, or it holds something else than the job says.
-        ShardError: If it is damaged.
+        JobError: If there is no dataset, it holds something else than the job says, or it is damaged.
     """
     spec = job.data
-    command = (
-        f"fujimi data generate {spec.family} --classes {spec.classes} --instances {spec.instances} "
-        f"--pixels {spec.pixels} --out {spec.path}"
-    )
     try:
         dataset = ShardDataset(spec.path)
     except ShardError as wrong:
-        raise JobError(f"job {job.name!r}: data.path: {wrong}. To make it: {command}") from None
+        raise _unusable(job, wrong) from None
     recipe = dataset.manifest.recipe
     for key in ("family", "classes", "instances", "pixels"):
         found, wanted = getattr(recipe, key), getattr(spec, key)
         if found != wanted:
             raise JobError(
-                f"job {job.name!r}: data.{key} is {wanted}, but {spec.path} holds {found}; "
-                f"change the job, or make another dataset: {command}"
+                f"job {job.name!r}: data.{key} is {wanted}, but {spec.path} holds {found}; change the job, or let "
+                f"data.path be a new directory and make it: {_command(spec, out='DIR')}"
             )
     return BatchLoader(
         dataset,
@@ -47,3 +46,32 @@ def open_loader(job: Job, world: World, *, first_step: int) -> BatchLoader:
         step=first_step,
         threads=torch.get_num_threads(),
     )
+
+
+def next_batch(loader: BatchLoader, job: Job) -> Batch:
+    """Read the next batch of a job.
+
+    Raises:
+        JobError: If a sample is damaged.
+    """
+    try:
+        return next(loader)
+    except ShardError as wrong:
+        raise _unusable(job, wrong) from None
+
+
+def _unusable(job: Job, wrong: ShardError) -> JobError:
+    return JobError(f"job {job.name!r}: data.path: {wrong}. To make or mend it: {_command(job.data, out=job.data.path)}")
+
+
+def _command(spec: DataSpec, *, out: str) -> str:
+    """What makes the dataset; of one that is there, keeps what is whole and makes the rest."""
+    command = (
+        f"fujimi data generate {spec.family} --classes {spec.classes} --instances {spec.instances} "
+        f"--pixels {spec.pixels} --out {out}"
+    )
+    if out == spec.path:
+        with contextlib.suppress(ShardError):
+            recipe = load(Path(out)).recipe
+            command += f" --seed {recipe.seed} --samples-per-shard {recipe.samples_per_shard}"
+    return command

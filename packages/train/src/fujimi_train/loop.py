@@ -12,24 +12,28 @@ from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepF
 from fujimi_core.workload import Kernel
 from fujimi_data.loader import BatchLoader
 from fujimi_parallel.capture.recorder import Recorder
+from fujimi_parallel.collectives import of_all_ranks
 from fujimi_parallel.world import World, join
 
 from fujimi_train import checkpoint
-from fujimi_train.data import open_loader
+from fujimi_train.data import next_batch, open_loader
 from fujimi_train.device import decide_precision, device_name, device_of, measure_peak, share_cores
 from fujimi_train.program import Program
 
 
-def train(job: Job, plugins: Plugins) -> None:
+def train(job: Job, plugins: Plugins) -> int:
     """Train a job on the ranks that were started together with this process; go on where an earlier run stopped.
 
     Args:
         job: What to train.
         plugins: Where its model comes from, and who hears of progress.
 
+    Returns:
+        Steps that this run did; 0 if an earlier one had done them all, and then nobody hears of a run.
+
     Raises:
         JobError: If the job does not fit its data or the ranks.
-        RunError: If the loss is no number, or a checkpoint cannot be written or read.
+        RunError: If training diverges, a checkpoint cannot be written or read, or ranks see different ones.
     """
     model = plugins.model(job.model.name)
     with join() as world:
@@ -39,8 +43,11 @@ def train(job: Job, plugins: Plugins) -> None:
         job.batch_on(world.size)
         program = Program(job, model, world, device=device)
         steps_done = checkpoint.resume(program)
-        with open_loader(job, world, first_step=steps_done) as loader:
-            _Run(program, loader, plugins, measure_peak(device, job.train.precision)).go(steps_done)
+        _require_same_step(job, of_all_ranks(steps_done, world))
+        if steps_done < job.train.steps:
+            with open_loader(job, world, first_step=steps_done) as loader:
+                _Run(program, loader, plugins, measure_peak(device, job.train.precision)).go(steps_done)
+    return job.train.steps - steps_done
 
 
 @dataclass(slots=True)
@@ -79,7 +86,7 @@ class _Run:
 
     def _step(self, number: int) -> float:
         start = time.perf_counter()
-        pictures, labels = next(self.loader)
+        pictures, labels = next_batch(self.loader, self.program.job)
         arguments = (number, torch.from_numpy(pictures), torch.from_numpy(labels))
         if self.flops_per_step:
             loss = self.program.step(*arguments).item()
@@ -88,10 +95,7 @@ class _Run:
                 loss = self.program.step(*arguments).item()
             self.flops_per_step = sum(event.flops for event in recorder.events if isinstance(event, Kernel))
         if not math.isfinite(loss):
-            raise RunError(
-                f"job {self.program.job.name!r}: the loss is {loss} at step {number + 1}; "
-                f"lower optimizer.learning_rate, set optimizer.clip_norm or train longer with optimizer.warmup_steps"
-            )
+            raise self._diverged(f"the loss is {loss}", number + 1)
         if self.world.rank == 0:
             self._tell(number, loss, time.perf_counter() - start)
         return loss
@@ -110,6 +114,27 @@ class _Run:
         )
 
     def _save(self, steps_done: int) -> None:
+        """Replace the last checkpoint, but not by one that is of no use."""
+        for name, parameter in self.program.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"not all of {name} are finite numbers", steps_done)
         if self.world.rank == 0:
             path = checkpoint.save(self.program, steps_done)
             self.plugins.checkpoint_saved(CheckpointSaved(step=steps_done, path=path))
+
+    def _diverged(self, what: str, step: int) -> RunError:
+        job = self.program.job
+        return RunError(
+            f"job {job.name!r}: training diverged, {what} at step {step}; lower optimizer.learning_rate, set "
+            f"optimizer.clip_norm or raise optimizer.warmup_steps, and give another name or train.out to begin anew"
+        )
+
+
+def _require_same_step(job: Job, steps_done: list[int]) -> None:
+    """Refuse ranks that would go on from different checkpoints."""
+    for rank, steps in enumerate(steps_done):
+        if steps != steps_done[0]:
+            raise RunError(
+                f"job {job.name!r}: rank 0 goes on after step {steps_done[0]}, rank {rank} after step {steps}; "
+                f"put train.out ({job.train.out}) where all nodes see the same files"
+            )

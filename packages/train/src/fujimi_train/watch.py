@@ -1,11 +1,13 @@
 """Shows a run to the person in front of it, and logs it for those who come later."""
 
+import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import to_toml
@@ -17,11 +19,20 @@ _LINES_A_RUN = 20
 
 
 class Watcher:
-    """A progress bar on a terminal, a line now and then elsewhere; both on stderr."""
+    """A progress bar on a terminal, a line now and then elsewhere; both on stderr.
+
+    To be left, so that a bar is taken down however the run ends.
+    """
 
     def __init__(self) -> None:
         self._show: Callable[[StepFinished], None] = lambda _: None
         self._close: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
 
     @hookimpl
     def fujimi_run_started(self, event: RunStarted) -> None:
@@ -37,7 +48,7 @@ class Watcher:
         if sys.stderr.isatty() or _terminal_behind_mpiexec():
             self._bar(steps, event.first_step)
         else:
-            every = max(1, steps // _LINES_A_RUN)
+            every = math.ceil(steps / _LINES_A_RUN)
             self._show = lambda step: _line(step, steps) if step.step % every == 0 or step.step == steps else None
 
     @hookimpl
@@ -64,39 +75,69 @@ class Watcher:
 
 
 class RunLog:
-    """Writes ``job.toml`` and a line of ``log.jsonl`` for every step and checkpoint into a directory."""
+    """Writes ``job.toml`` and a line of ``log.jsonl`` for every step and checkpoint into a directory.
+
+    Steps that an earlier run did after its last checkpoint are done again, and their lines are replaced. To be left,
+    so that the file is closed however the run ends.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._file: IO[str] | None = None
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
 
     @hookimpl
     def fujimi_run_started(self, event: RunStarted) -> None:
         """Write the job down."""
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "job.toml").write_text(to_toml(event.job), encoding="utf-8")
-        self._file = (self._directory / "log.jsonl").open("a", encoding="utf-8")
+        path = self._directory / "log.jsonl"
+        kept = _lines_until(path, event.first_step)
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        partial.replace(path)
+        self._file = path.open("a", encoding="utf-8")
 
     @hookimpl
     def fujimi_step_finished(self, event: StepFinished) -> None:
         """Write a step down."""
-        self._write(json.dumps(to_table(event)))
+        self._write(to_table(event))
 
     @hookimpl
     def fujimi_checkpoint_saved(self, event: CheckpointSaved) -> None:
         """Write a checkpoint down."""
-        self._write(json.dumps({"step": event.step, "checkpoint": str(event.path)}))
+        self._write({"step": event.step, "checkpoint": str(event.path)})
 
     @hookimpl
     def fujimi_run_finished(self, event: RunFinished) -> None:
         """Close the log."""
+        self._close()
+
+    def _close(self) -> None:
         if self._file:
             self._file.close()
 
-    def _write(self, line: str) -> None:
+    def _write(self, entry: dict[str, Any]) -> None:
         if self._file:
-            self._file.write(line + "\n")
+            self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    """Lines of a log about the steps that a checkpoint holds; not one that was cut short."""
+    if not step or not path.exists():
+        return []
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+    return kept
 
 
 def _terminal_behind_mpiexec() -> bool:
