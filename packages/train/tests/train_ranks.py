@@ -4,18 +4,11 @@ import os
 import signal
 import sys
 
-from conftest import tiny_model
 from fujimi_core.cli import main
 from fujimi_core.plugins import Plugins
 from fujimi_train import loop, plugin
 
 FAILURES = {"raise": "no pictures left", "bug": "a bug", "kill": ""}
-
-
-class Tiny:
-    @plugin.hookimpl
-    def fujimi_models(self):
-        return [tiny_model()]
 
 
 def fail(how, rank, step):
@@ -32,9 +25,20 @@ def fail(how, rank, step):
     loop.next_batch = next_batch
 
 
+def train():
+    from conftest import tiny_model  # lies beside this program, which pytest imports from elsewhere
+
+    class Tiny:
+        @plugin.hookimpl
+        def fujimi_models(self):
+            return [tiny_model()]
+
+    plugins = Plugins.installed(strict=True)
+    plugins.register(Tiny(), "tiny")
+    return main(["train", sys.argv[1]], plugins)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         fail(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    plugins = Plugins.installed(strict=True)
-    plugins.register(Tiny(), "tiny")
-    sys.exit(main(["train", sys.argv[1]], plugins))
+    sys.exit(train())

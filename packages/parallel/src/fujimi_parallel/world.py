@@ -23,6 +23,8 @@ DATA_AXIS = "dp"
 _THREADS_LET_GO_S = 0.2
 #: Long enough for rank 0 to tell what all ranks found, before any other does.
 _RANK_0_FIRST_S = 1.0
+#: In which the launcher passes on what a rank said; what it has not read when it hears of an abort is lost (MPICH).
+_LAUNCHER_READS_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def stop_all(code: int, *, say: Callable[[], None]) -> None:
         time.sleep(_RANK_0_FIRST_S)
     say()
     if ranks is not None:
+        time.sleep(_LAUNCHER_READS_S)
         ranks.Abort(code)
 
 

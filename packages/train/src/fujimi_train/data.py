@@ -61,7 +61,9 @@ def next_batch(loader: BatchLoader, job: Job) -> Batch:
 
 
 def _unusable(job: Job, wrong: ShardError) -> JobError:
-    return JobError(f"job {job.name!r}: data.path: {wrong}. To make or mend it: {_command(job.data, out=job.data.path)}")
+    return JobError(
+        f"job {job.name!r}: data.path: {wrong}. To make or mend it: {_command(job.data, out=job.data.path)}"
+    )
 
 
 def _command(spec: DataSpec, *, out: str) -> str:

@@ -10,7 +10,7 @@ from fujimi_core.workload import Workload
 
 from fujimi_train.commands import commands
 
-_VITS = {"vit_tiny": "5.7 M", "vit_small": "22 M", "vit_base": "86 M", "vit_large": "304 M", "vit_huge": "632 M"}
+_VITS = {"vit_tiny": "5.7 M", "vit_small": "22 M", "vit_base": "87 M", "vit_large": "304 M", "vit_huge": "632 M"}
 
 
 @hookimpl
