@@ -81,7 +81,7 @@ def test_unknown_model_is_named(refused, job_with):
 
 def test_more_nodes_than_the_machine_has_are_refused_with_how_many_it_has(refused, small):
     said = refused(*fugaku(small, "158977"))
-    assert "'fugaku' has 158,976 nodes; 158,977 cannot be used: ask for 1 to 158976" in said
+    assert "'fugaku' has 158,976 nodes; 158,977 cannot be used: ask for 1 to 158,976" in said
 
 
 def test_batch_that_does_not_divide_into_the_ranks_is_refused(refused, job_with):

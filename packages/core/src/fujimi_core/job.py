@@ -193,10 +193,11 @@ def load(path: Path, changes: Iterable[str] = ()) -> Job:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as wrong:
-        raise JobError(f"cannot read the job {path}: {wrong}") from None
+        raise JobError(f"cannot read the job {path}: {wrong}; a job is a TOML file") from None
+    changes = list(changes)
     for change in changes:
         _set(table, change)
-    return from_table(table, where=str(path))
+    return from_table(table, where=" ".join([str(path), *(f"--set {change}" for change in changes)]))
 
 
 def from_table(table: Mapping[str, Any], *, where: str = "job") -> Job:

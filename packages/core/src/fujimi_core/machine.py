@@ -160,5 +160,5 @@ class Machine:
         """
         if not 1 <= nodes <= self.nodes:
             raise MachineError(
-                f"machine {self.name!r} has {self.nodes:,} nodes; {nodes:,} cannot be used: ask for 1 to {self.nodes}"
+                f"machine {self.name!r} has {self.nodes:,} nodes; {nodes:,} cannot be used: ask for 1 to {self.nodes:,}"
             )

@@ -84,7 +84,7 @@ def _read(path: Path) -> list[bytes]:
         if text[:2] == b"\x1f\x8b":
             text = gzip.decompress(text)
     except (OSError, EOFError, zlib.error) as wrong:
-        raise WorkloadError(f"cannot read the workload {path}: {wrong}") from None
+        raise WorkloadError(f"cannot read the workload {path}: {wrong}; 'fujimi capture' makes one of a job") from None
     return text.splitlines() or [b""]
 
 

@@ -93,6 +93,9 @@ def _verify(arguments: argparse.Namespace, plugins: Plugins) -> int:
     elif not found:
         manifest = load_complete(arguments.directory)
         print(f"{arguments.directory}: whole, {manifest.recipe.samples:,} samples in {len(manifest.shards):,} shards")
+    if found:
+        mend = "run the same 'fujimi data generate' again: it keeps what is whole and draws the rest anew"
+        print(f"{arguments.directory}: {len(found)} damage(s); {mend}", file=sys.stderr)
     return FujimiError.exit_code if found else 0
 
 
