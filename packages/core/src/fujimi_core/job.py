@@ -167,7 +167,7 @@ class Job:
         if batch % ranks:
             raise JobError(
                 f"job {self.name!r}: train.global_batch {batch:,} does not divide into {ranks:,} ranks; "
-                f"use a multiple of {ranks}, other ranks, or train.batch_per_rank"
+                f"use a multiple of {ranks:,}, other ranks, or train.batch_per_rank"
             )
         return batch // ranks
 
