@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from fujimi_core.errors import PluginError
-from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Stream
+from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel
 from torch._C._distributed_c10d import FakeWork
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -140,11 +140,6 @@ class Recorder(TorchDispatchMode):
         if self._in_optimizer:
             return "optimizer"
         return "backward" if torch._C._current_graph_task_id() != -1 else "forward"
-
-
-def collectives(events: list[Event]) -> list[Collective]:
-    """The collectives among events."""
-    return [event for event in events if isinstance(event, Collective) and event.stream is Stream.COMMUNICATION]
 
 
 def _axes(group: dist.ProcessGroup) -> tuple[str, ...]:
