@@ -253,3 +253,10 @@ def test_job_file_of_the_readme_is_valid_and_names_every_key():
 def test_drop_path_that_leaves_out_everything_is_refused():
     with pytest.raises(ValueError, match=r"drop_path is 1\.0; it must be at least 0 and below 1"):
         ModelSpec(name="vit", drop_path=1.0)
+
+
+@pytest.mark.parametrize(("batch", "expected"), [({"global_batch": 96}, 96), ({"batch_per_rank": 96}, 96 * 8)])
+def test_global_batch_keeps_its_size_and_a_batch_per_rank_grows_with_the_ranks(batch, expected):
+    table = tomllib.loads(MINIMAL)
+    table["train"] = {"steps": 3, **batch}
+    assert from_table(table).global_batch_on(8) == expected

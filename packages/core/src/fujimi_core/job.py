@@ -171,6 +171,14 @@ class Job:
             )
         return batch // ranks
 
+    def global_batch_on(self, ranks: int) -> int:
+        """Samples of all ranks together a step, when the job runs on so many ranks.
+
+        Raises:
+            JobError: As `batch_on`.
+        """
+        return self.batch_on(ranks) * ranks
+
     def with_batch_per_rank(self, batch: int) -> "Job":
         """The same job with so many samples a rank, whatever the ranks (weak scaling)."""
         return replace(self, train=replace(self.train, global_batch=None, batch_per_rank=batch))

@@ -38,13 +38,13 @@ def capture(job: Job, model: Model, *, ranks: int) -> Workload:
             program.step(number, pictures_BHW, torch.empty(batch, dtype=torch.int64))
         memory = _memory(program, recorder.memory.peak_bytes)
         role = Role(name="data parallel rank", events=tuple(recorder.events), memory=memory)
-    return Workload(job=job.name, mesh=mesh, samples_per_step=batch * ranks, roles=(role,))
+    return Workload(job=job.name, mesh=mesh, samples_per_step=job.global_batch_on(ranks), roles=(role,))
 
 
 def _memory(program: Program, peak_bytes: int) -> Memory:
-    parameters = sum(_nbytes(parameter) for parameter in program.model.parameters())
+    parameters = sum(parameter.nbytes for parameter in program.model.parameters())
     state = program.optimizer.state.values()
-    moments = sum(_nbytes(tensor) for table in state for tensor in table.values() if isinstance(tensor, torch.Tensor))
+    moments = sum(tensor.nbytes for table in state for tensor in table.values() if isinstance(tensor, torch.Tensor))
     return Memory(
         peak_bytes=peak_bytes,
         parameter_bytes=parameters,
@@ -52,7 +52,3 @@ def _memory(program: Program, peak_bytes: int) -> Memory:
         optimizer_bytes=moments,
         activation_bytes=max(peak_bytes - 2 * parameters - moments, 0),
     )
-
-
-def _nbytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

@@ -112,7 +112,7 @@ def newest(directory: Path) -> Path:
 
 def _samples_per_step(program: Program) -> int:
     """As of a job that names its batch per rank, this depends on the ranks, and so does which samples come next."""
-    return program.job.batch_on(program.world.size) * program.world.size
+    return program.job.global_batch_on(program.world.size)
 
 
 def _checkpoints(directory: Path) -> list[Path]:

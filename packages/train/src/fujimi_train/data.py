@@ -40,7 +40,7 @@ def open_loader(job: Job, world: World, *, first_step: int) -> BatchLoader:
     return BatchLoader(
         dataset,
         seed=job.seed,
-        global_batch=job.batch_on(world.size) * world.size,
+        global_batch=job.global_batch_on(world.size),
         rank=world.rank,
         world_size=world.size,
         step=first_step,

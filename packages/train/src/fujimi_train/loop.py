@@ -101,7 +101,7 @@ class _Run:
         return loss
 
     def _tell(self, number: int, loss: float, step_s: float) -> None:
-        samples = self.program.job.batch_on(self.world.size) * self.world.size
+        samples = self.program.job.global_batch_on(self.world.size)
         self.plugins.step_finished(
             StepFinished(
                 step=number + 1,

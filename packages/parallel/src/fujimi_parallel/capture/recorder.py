@@ -95,7 +95,7 @@ class Recorder(TorchDispatchMode):
             shapes=tuple(tuple(tensor.shape) for tensor in inputs[:3]),
             dtype=_dtype(inputs or outputs),
             flops=flops(func, args, kwargs, out),
-            nbytes=sum(tensor.numel() * tensor.element_size() for tensor in inputs + outputs),
+            nbytes=sum(tensor.nbytes for tensor in inputs + outputs),
             phase=self._phase(),
             waits=tuple(sorted(self._wait_for)),
         )
@@ -111,7 +111,7 @@ class Recorder(TorchDispatchMode):
         works = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.ScriptObject)]
         event = Collective(
             kind=_KINDS[func],
-            nbytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            nbytes=sum(tensor.nbytes for tensor in tensors),
             axes=_axes(group),
             dtype=_dtype(tensors),
             phase=self._phase(),
