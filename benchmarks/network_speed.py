@@ -12,9 +12,10 @@ from fujimi_core.network import CollectiveAlgorithm
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind
 from fujimi_sim import plugin
-from fujimi_sim.network.bucket import Bucket
-from fujimi_sim.network.multiport import MultiportBucket
-from fujimi_sim.network.ring import Ring
+from fujimi_sim.network.collectives.bucket import Bucket
+from fujimi_sim.network.collectives.multiport import MultiportBucket
+from fujimi_sim.network.collectives.ring import Ring
+from fujimi_sim.network.loads import load
 from fujimi_sim.network.timer import CommunicationTimer
 from fujimi_sim.network.timing import phases_cost
 from fujimi_sim.network.torus import Torus
@@ -40,7 +41,7 @@ def everything(torus: Torus) -> None:
     for name, dst in receivers.items():
         measure(
             f"phase of 1 MB messages, {name}, {nodes:,} nodes",
-            lambda dst=dst: torus.load(everyone, dst).busy_s_per_byte * 1e6,
+            lambda dst=dst: load(torus, everyone, dst).busy_s_per_byte * 1e6,
         )
     for algorithm in (Ring(), Bucket(), MultiportBucket()):
         measure(
@@ -51,12 +52,12 @@ def everything(torus: Torus) -> None:
 
 def flows(torus: Torus) -> None:
     random = np.random.default_rng(0).permutation(512)
-    measure("512 random flows of 64 KiB, 8x8x8", lambda: torus.load(np.arange(512), random).busy_s_per_byte * 65_536)
+    measure("512 random flows of 64 KiB, 8x8x8", lambda: load(torus, np.arange(512), random).busy_s_per_byte * 65_536)
 
 
 def all_reduce_s(algorithm: CollectiveAlgorithm, torus: Torus) -> float:
     phases = algorithm.phases(CollectiveKind.ALL_REDUCE, torus.nodes[None], topology=torus)
-    return phases_cost(phases or [], torus, torus.machine).seconds(1e9)
+    return phases_cost(phases or [], torus).seconds(1e9)
 
 
 def buckets_s(torus: Torus) -> float:

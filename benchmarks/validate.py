@@ -83,7 +83,7 @@ def flow_table():
         machine = torus_machine(dims, float(row["link_bandwidth_Bps"]), float(row["link_latency_s"]))
         src = np.arange(np.prod(dims)).reshape(dims).ravel(order="F")
         phase = Phase(src=src, dst=src[partners(row["pattern"], len(src), int(row["seed"]))])
-        seconds = phases_cost([phase], Torus.of(machine), machine).seconds(nbytes)
+        seconds = phases_cost([phase], Torus.of(machine)).seconds(nbytes)
         rows.append([row["dims"], row["pattern"], f"{nbytes:,}", *compared(seconds, measured)])
     return markdown(["torus", "pattern", "bytes", "simulated", "SimGrid", "error"], rows)
 

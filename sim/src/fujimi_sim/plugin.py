@@ -11,13 +11,13 @@ from fujimi_core.placement import Placement
 from fujimi_core.workload import Kernel
 
 from fujimi_sim.commands import commands
-from fujimi_sim.network.bucket import Bucket
+from fujimi_sim.network.collectives.bucket import Bucket
+from fujimi_sim.network.collectives.multiport import MultiportBucket
+from fujimi_sim.network.collectives.ring import Ring
+from fujimi_sim.network.collectives.trees import Binomial, Dissemination, RecursiveDoubling
 from fujimi_sim.network.islands import NonBlocking
-from fujimi_sim.network.multiport import MultiportBucket
 from fujimi_sim.network.placing import place
-from fujimi_sim.network.ring import Ring
 from fujimi_sim.network.torus import Torus
-from fujimi_sim.network.trees import Binomial, Dissemination, RecursiveDoubling
 from fujimi_sim.roofline import kernel_seconds
 
 

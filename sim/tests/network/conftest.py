@@ -1,10 +1,10 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from fujimi_core.machine import Device, Machine, Network, NetworkAxis, Node
+from fujimi_core.machine import Device, Machine, Network, NetworkAxis, Node, Transport
 from fujimi_core.plugins import Plugins
 from fujimi_sim import plugin
 
@@ -35,6 +35,7 @@ def make_machine(
     link: float = 1e9,
     hop_s: float = 1e-7,
     message_s: float = 1e-6,
+    transports: Mapping[str, Transport] | None = None,
     **node: Any,
 ) -> Machine:
     """A machine whose links limit it, unless the node's keyword arguments say otherwise."""
@@ -59,6 +60,7 @@ def make_machine(
             link_bandwidth_bytes_per_s=link,
             hop_latency_s=hop_s,
             message_latency_s=message_s,
+            transports=transports or {},
         ),
     )
 

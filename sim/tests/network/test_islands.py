@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fujimi_core.errors import MachineError
 from fujimi_sim.network.islands import NonBlocking
+from fujimi_sim.network.loads import load as load_of
 
 
 @pytest.fixture
@@ -20,20 +21,20 @@ def machine(machine_of):
 def test_any_permutation_of_nodes_takes_as_long_as_one_message(machine):
     network = NonBlocking.of(machine)
     devices = np.arange(0, 64, 4)
-    one = network.load(devices[:1], devices[1:2])
-    everyone = network.load(devices, np.roll(devices[::-1], 5))
-    assert one == everyone
+    one = load_of(network, devices[:1], devices[1:2])
+    everyone = load_of(network, devices, np.roll(devices[::-1], 5))
+    assert (one.busy_s_per_byte, one.hops) == (everyone.busy_s_per_byte, everyone.hops)
     assert one.busy_s_per_byte == 1 / 25
 
 
 def test_devices_of_a_node_share_its_interfaces(machine):
-    load = NonBlocking.of(machine).load(np.arange(4), np.arange(4) + 8)
+    load = load_of(NonBlocking.of(machine), np.arange(4), np.arange(4) + 8)
     assert load.busy_s_per_byte == 4 / 50
     assert load.hops == 2
 
 
 def test_messages_inside_a_node_are_as_fast_as_its_links(machine):
-    load = NonBlocking.of(machine).load(np.arange(4), np.roll(np.arange(4), 1))
+    load = load_of(NonBlocking.of(machine), np.arange(4), np.roll(np.arange(4), 1))
     assert (load.bottleneck, load.busy_s_per_byte, load.hops) == ("peer", 1 / 200, 0)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fujimi_core.network import Phase
 from fujimi_core.workload import CollectiveKind
-from fujimi_sim.network.bucket import Bucket
-from fujimi_sim.network.multiport import MultiportBucket
+from fujimi_sim.network.collectives.bucket import Bucket
+from fujimi_sim.network.collectives.multiport import MultiportBucket
+from fujimi_sim.network.collectives.ring import Ring
 from fujimi_sim.network.packets import packet_seconds
-from fujimi_sim.network.ring import Ring
 from fujimi_sim.network.timing import phases_cost
 from fujimi_sim.network.torus import Torus
 
@@ -31,7 +31,7 @@ NETWORKS = [
 
 def both(phases, machine, *, nbytes):
     torus = Torus.of(machine)
-    fast_s = phases_cost(phases, torus, machine).seconds(nbytes)
+    fast_s = phases_cost(phases, torus).seconds(nbytes)
     return fast_s, packet_seconds(phases, nbytes=nbytes, torus=torus)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fujimi_core.errors import MachineError
 from fujimi_core.mesh import Mesh
-from fujimi_sim.network.grid import grid
+from fujimi_sim.network.collectives.grid import grid
 from fujimi_sim.network.islands import NonBlocking
 from fujimi_sim.network.placing import nested_snake, place
 from fujimi_sim.network.torus import Torus
@@ -31,7 +31,7 @@ def test_neighbours_along_the_last_mesh_axis_are_one_hop_apart(fugaku):
     mesh = Mesh.of(dp=64, tp=6)
     part = Torus.of(fugaku).allocate(384)
     groups = place(mesh, fugaku, part, nodes=384).nodes[mesh.groups(["tp"])]
-    assert part.link_loads(groups[:, :-1].ravel(), groups[:, 1:].ravel()).hops.max() == 1
+    assert part.routes(groups[:, :-1].ravel(), groups[:, 1:].ravel()).hops.max() == 1
 
 
 def test_ranks_of_a_node_are_consecutive(machine_of):

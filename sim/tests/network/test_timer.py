@@ -24,9 +24,9 @@ class Watched:
     def __getattr__(self, name):
         return getattr(self._topology, name)
 
-    def load(self, src, dst):
+    def routes(self, src, dst):
         self.routed.append((src, dst))
-        return self._topology.load(src, dst)
+        return self._topology.routes(src, dst)
 
 
 @pytest.fixture

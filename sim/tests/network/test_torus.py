@@ -3,11 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 from fujimi_core.errors import MachineError
+from fujimi_sim.network.loads import load as load_of
 from fujimi_sim.network.torus import Torus
 
 
 def test_a_link_is_the_bottleneck_of_messages_that_share_it(machine_of):
-    load = Torus.of(machine_of(5, wrap=False, link=2.0)).load(np.array([0, 1]), np.array([3, 3]))
+    load = load_of(Torus.of(machine_of(5, wrap=False, link=2.0)), np.array([0, 1]), np.array([3, 3]))
     assert (load.bottleneck, load.busy_s_per_byte, load.hops) == ("link +x", 1.0, 3)
 
 
@@ -15,25 +16,25 @@ def test_injection_is_the_bottleneck_of_a_node_that_sends_on_all_its_links(machi
     machine = machine_of(
         5, 5, link=10.0, interfaces=4, interface_bandwidth_bytes_per_s=10.0, injection_bandwidth_bytes_per_s=20.0
     )
-    load = Torus.of(machine).load(np.full(4, 12), np.array([7, 17, 11, 13]))
+    load = load_of(Torus.of(machine), np.full(4, 12), np.array([7, 17, 11, 13]))
     assert (load.bottleneck, load.busy_s_per_byte) == ("injection", 4 / 20)
 
 
 def test_a_message_to_itself_asks_for_nothing(machine_of):
     everyone = np.arange(9)
-    load = Torus.of(machine_of(3, 3)).load(everyone, everyone)
+    load = load_of(Torus.of(machine_of(3, 3)), everyone, everyone)
     assert (load.busy_s_per_byte, load.hops, load.bottleneck) == (0.0, 0, "nothing")
 
 
 def test_devices_of_one_node_use_no_link(machine_of):
     machine = machine_of(4, link=1.0, devices=2, peer_bandwidth_bytes_per_s=8.0)
-    load = Torus.of(machine).load(np.array([0, 3]), np.array([1, 2]))
+    load = load_of(Torus.of(machine), np.array([0, 3]), np.array([1, 2]))
     assert (load.bottleneck, load.busy_s_per_byte, load.hops) == ("peer", 1 / 8, 0)
 
 
 def test_devices_of_one_node_share_its_links(machine_of):
     machine = machine_of(4, link=1.0, devices=2, peer_bandwidth_bytes_per_s=8.0)
-    load = Torus.of(machine).load(np.array([0, 1]), np.array([2, 3]))
+    load = load_of(Torus.of(machine), np.array([0, 1]), np.array([2, 3]))
     assert (load.bottleneck, load.busy_s_per_byte) == ("link +x", 2.0)
 
 
@@ -77,14 +78,14 @@ def test_traffic_of_a_job_stays_in_its_box(machine_of):
     part = whole.allocate(10)
     first, last = np.array([0]), np.array([8])
     assert part.extents == (5, 2)
-    assert whole.load(first, last).hops == 2
-    assert part.load(first, last).hops == 4
+    assert load_of(whole, first, last).hops == 2
+    assert load_of(part, first, last).hops == 4
 
 
 def test_all_of_fugaku_is_routed_at_once(fugaku, pattern):
     torus = Torus.of(fugaku)
     everyone = np.arange(fugaku.nodes)
-    loads = torus.link_loads(everyone, pattern("half", fugaku.nodes))
+    links = {each.name: each.messages for each in torus.routes(everyone, pattern("half", fugaku.nodes)).links}
     # Half of the nodes is half of the first axis, with a tie that goes forward: 12 messages on each link of it.
-    assert (loads.forward[0] == 12).all()
-    assert all(not counts.any() for name, counts in loads.named() if name != "+x")
+    assert (links.pop("+x") == 12).all()
+    assert not any(messages.any() for messages in links.values())

@@ -85,7 +85,8 @@ def fujimi_choose_collective(
         collective: Kind, bytes and axes.
         members: Ranks in each group.
         machine: Where it runs.
-        names: Algorithms that can serve it there; the answer is one of them.
+        names: Algorithms for this kind of collective; the answer is one of them. Should it turn out not to serve the
+            groups where they are, the hook is asked again without it.
     """
 
 

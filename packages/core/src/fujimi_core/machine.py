@@ -1,7 +1,9 @@
 """Machine: nodes, devices and network of a computer, as data beside its source."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fujimi_core.checks import above_zero, at_least, within
 from fujimi_core.errors import MachineError
@@ -86,26 +88,141 @@ class NetworkAxis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Regime:
+    """How a transport sends messages up to a size: inside a descriptor, eagerly, after a rendezvous.
+
+    Args:
+        latency_s: One way, software and interfaces at both ends, without the time in links.
+        copy_bytes_per_s: Rate of what is copied at the ends before or after the network; None if nothing is.
+        up_to_bytes: Longest message; None if there is no bound.
+        up_to_bytes_per_hop: By how much that grows with each link on the way.
+    """
+
+    latency_s: float
+    copy_bytes_per_s: float | None = None
+    up_to_bytes: float | None = None
+    up_to_bytes_per_hop: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "latency_s", "up_to_bytes_per_hop")
+        above_zero(self, *(name for name in ("up_to_bytes", "copy_bytes_per_s") if getattr(self, name) is not None))
+
+    def fits(self, nbytes: float, hops: int) -> bool:
+        """Whether a message over so many links is sent this way."""
+        return self.up_to_bytes is None or nbytes <= self.up_to_bytes + hops * self.up_to_bytes_per_hop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """What carries messages: a library, and what it costs besides the links.
+
+    Args:
+        regimes: By length of message, shortest first; the last has no bound.
+        operation_s: Each further message that an endpoint sends or receives at the same time.
+        call_s: To enter and leave a collective.
+        lane_s: To bring one more thread into a collective that uses several.
+        addition_bytes_per_s: Rate at which a rank adds what came to what it has; None for that of the device's memory.
+        copy_bytes_per_s: Rate at which a rank copies in its own memory; None for that of the device's memory.
+    """
+
+    regimes: tuple[Regime, ...]
+    operation_s: float = 0.0
+    call_s: float = 0.0
+    lane_s: float = 0.0
+    addition_bytes_per_s: float | None = None
+    copy_bytes_per_s: float | None = None
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "operation_s", "call_s", "lane_s")
+        bounds = [regime.up_to_bytes for regime in self.regimes]
+        ends = [math.inf if bound is None else bound for bound in bounds]
+        if not ends or ends != sorted(set(ends)) or ends[-1] != math.inf:
+            raise ValueError(f"regimes end at {bounds} bytes: they must ascend, and only the last has no up_to_bytes")
+
+    def regime(self, nbytes: float, hops: int) -> Regime:
+        """That of a message."""
+        return next(each for each in self.regimes if each.fits(nbytes, hops))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """Switches of a fat tree, level by level from the nodes up.
+
+    Args:
+        down: Nodes or switches below each switch of a level.
+        up: Links from each switch of a level to the next one, together as wide as ``up`` links; none from the last.
+    """
+
+    down: tuple[int, ...]
+    up: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.down or len(self.up) != len(self.down) - 1 or min((*self.down, *self.up)) < 1:
+            raise ValueError(
+                f"levels.down has {len(self.down)} levels and levels.up {len(self.up)}: each level but the last has"
+                " links up, and all numbers are at least 1"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Switches of a dragonfly: groups in which all switches are linked, and links between all groups.
+
+    Args:
+        switches: Switches of a group.
+        nodes: Nodes at each switch.
+        links: Links between each two groups.
+        local_links: Links between each two switches of a group.
+        global_bandwidth_bytes_per_s: One link between groups; None if it is as fast as others.
+        routing: ``minimal``, or ``valiant`` for a way over a group in between that evens out the load.
+    """
+
+    switches: int
+    nodes: int
+    links: int = 1
+    local_links: int = 1
+    global_bandwidth_bytes_per_s: float | None = None
+    routing: Literal["minimal", "valiant"] = "minimal"
+
+    def __post_init__(self) -> None:
+        above_zero(self, "switches", "nodes", "links", "local_links")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """What connects the nodes.
 
     Args:
         topology: Name of a topology that some plugin offers.
-        axes: Axes, for topologies that have them.
+        axes: Axes, for meshes and tori.
+        levels: Levels of switches, for fat trees and rails.
+        groups: Groups of switches, for dragonflies.
         link_bandwidth_bytes_per_s: One link, in each direction.
         hop_latency_s: Per link passed.
-        message_latency_s: Software and interfaces at both ends of one message.
+        message_latency_s: Software and interfaces at both ends of one message, where no transport says more.
+        transports: What carries messages, by name; algorithms name theirs.
+        dead_nodes: Nodes that are out of order: nobody can use them or send through them.
+        dead_links: Links that are out of order, both directions of each, by the two nodes that they link.
     """
 
     topology: str
     axes: tuple[NetworkAxis, ...] = ()
+    levels: Levels | None = None
+    groups: Groups | None = None
     link_bandwidth_bytes_per_s: float
     hop_latency_s: float
     message_latency_s: float
+    transports: Mapping[str, Transport] = field(default_factory=dict)
+    dead_nodes: tuple[int, ...] = ()
+    dead_links: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         above_zero(self, "link_bandwidth_bytes_per_s")
         at_least(self, 0, "hop_latency_s", "message_latency_s")
+
+    def transport(self, name: str) -> Transport:
+        """What carries messages under a name; one that costs ``message_latency_s`` if the machine does not say."""
+        return self.transports.get(name) or Transport(regimes=(Regime(latency_s=self.message_latency_s),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine, NetworkAxis
-from fujimi_core.network import Endpoints, Load
+from fujimi_core.network import Endpoints, Routes
 from numpy.typing import NDArray
-
-from fujimi_sim.network.interfaces import interface_demands, peer_demands, worst
 
 #: From the sender to the network and from there to the receiver.
 HOPS_BETWEEN_NODES = 2
@@ -46,7 +44,12 @@ class NonBlocking:
         """Nodes in order."""
         return np.arange(self.count, dtype=np.int64)
 
-    def allocate(self, nodes: int) -> "NonBlocking":
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One line of nodes."""
+        return (self.count,)
+
+    def allocate(self, nodes: int, *, shape: tuple[int, ...] | None = None) -> "NonBlocking":
         """The first nodes.
 
         Raises:
@@ -60,12 +63,8 @@ class NonBlocking:
         """Node and device of endpoints, shape (2, endpoints)."""
         return np.stack(np.divmod(endpoints, self.machine.node.devices))
 
-    def load(self, src: Endpoints, dst: Endpoints) -> Load:
-        """Load of messages of equal size that are sent all at once; one to the sender itself asks for nothing."""
-        node = self.machine.node
-        from_node, to_node = src // node.devices, dst // node.devices
-        leaves = from_node != to_node
-        inside = ~leaves & (src != dst)
-        demands = interface_demands(from_node[leaves], to_node[leaves], node)
-        demands |= peer_demands(src[inside], dst[inside], node)
-        return worst(demands, hops=HOPS_BETWEEN_NODES if leaves.any() else 0)
+    def routes(self, src: Endpoints, dst: Endpoints) -> Routes:
+        """No link is shared: only the interfaces of nodes and the links inside nodes are."""
+        devices = self.machine.node.devices
+        hops = np.where(src // devices == dst // devices, 0, HOPS_BETWEEN_NODES)
+        return Routes(links=(), hops=hops)

@@ -1,46 +1,15 @@
 """Dimension-order routes on a mesh or torus, all messages at once."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from fujimi_core.machine import NetworkAxis
+from fujimi_core.network import Links, Routes
 from numpy.typing import NDArray
 
 Coordinates = NDArray[np.int64]
 Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LinkLoads:
-    """How many messages cross each directed link.
-
-    Args:
-        axes: Axes of the mesh or torus.
-        forward: For each axis, an array over the coordinates of the nodes; its entry at a node is the link from there
-            to the next node along the axis.
-        backward: The same for the link to the previous node.
-        hops: Links on the route of each message, shape (messages,).
-    """
-
-    axes: tuple[NetworkAxis, ...]
-    forward: tuple[Counts, ...]
-    backward: tuple[Counts, ...]
-    hops: Counts
-
-    def named(self) -> Iterator[tuple[str, Counts]]:
-        """Loads of the links of each axis and direction: ``+x``, ``-x`` and so on."""
-        for axis, forward, backward in zip(self.axes, self.forward, self.backward, strict=True):
-            yield f"+{axis.name}", forward
-            yield f"-{axis.name}", backward
-
-    def busiest(self) -> tuple[int, str]:
-        """Messages on the busiest link and the axis and direction of it; the first of several."""
-        most, name = 0, ""
-        for each, counts in self.named():
-            if (here := int(counts.max(initial=0))) > most:
-                most, name = here, each
-        return most, name
 
 
 def signed_distance(start: Coordinates, stop: Coordinates, axis: NetworkAxis) -> Coordinates:
@@ -59,7 +28,13 @@ def signed_distance(start: Coordinates, stop: Coordinates, axis: NetworkAxis) ->
     return distance
 
 
-def route(src: Sequence[Coordinates], dst: Sequence[Coordinates], axes: tuple[NetworkAxis, ...]) -> LinkLoads:
+def route(
+    src: Sequence[Coordinates],
+    dst: Sequence[Coordinates],
+    axes: tuple[NetworkAxis, ...],
+    *,
+    bandwidth_bytes_per_s: float,
+) -> Routes:
     """Route messages in dimension order, first axis first, and count them on every link.
 
     A message covers an interval of links on one line of nodes along each axis. Its ends are counted, and a running sum
@@ -69,38 +44,41 @@ def route(src: Sequence[Coordinates], dst: Sequence[Coordinates], axes: tuple[Ne
         src: Coordinates of the senders along each axis, shape (messages,) each.
         dst: Coordinates of the receivers.
         axes: Axes, in the order in which they are routed.
+        bandwidth_bytes_per_s: One link.
+
+    Returns:
+        Links ``+x``, ``-x`` and so on, each an array over the coordinates of the nodes that the links leave.
     """
     shape = tuple(axis.extent for axis in axes)
     at = np.ravel_multi_index(tuple(src), shape).astype(np.int64, copy=False)
     hops = np.zeros(len(at), np.int64)
-    forward, backward = [], []
+    links = []
     for position, axis in enumerate(axes):
         start, stop = src[position], dst[position]
         distance = signed_distance(start, stop, axis)
         stride = int(np.prod(shape[position + 1 :], dtype=np.int64))
         line = at - start * stride
-        forward.append(_count(line, start, distance, shape=shape, position=position))
+        forward = _count(line, start, distance, shape=shape, position=position)
         # The links backward from a node are named by the node that they leave: one further than where they end.
-        backward.append(_count(line, stop + 1, -distance, shape=shape, position=position))
+        backward = _count(line, stop + 1, -distance, shape=shape, position=position)
+        for sign, messages in (("+", forward), ("-", backward)):
+            links.append(
+                Links(name=f"{sign}{axis.name}", messages=messages, bandwidth_bytes_per_s=bandwidth_bytes_per_s)
+            )
         hops += np.abs(distance)
         at = line + stop * stride
-    return LinkLoads(axes=axes, forward=tuple(forward), backward=tuple(backward), hops=hops)
+    return Routes(links=tuple(links), hops=hops)
 
 
-def together(loads: Sequence[LinkLoads]) -> LinkLoads:
-    """Loads of the messages of several of them."""
-    first, *others = loads
-    forward, backward, hops = list(first.forward), list(first.backward), [first.hops]
-    for each in others:
-        forward = [left + right for left, right in zip(forward, each.forward, strict=True)]
-        backward = [left + right for left, right in zip(backward, each.backward, strict=True)]
-        hops.append(each.hops)
-    return LinkLoads(
-        axes=first.axes,
-        forward=tuple(forward),
-        backward=tuple(backward),
-        hops=np.concatenate(hops) if others else hops[0],
-    )
+def together(parts: Sequence[Routes]) -> Routes:
+    """Routes of the messages of several parts over the same links."""
+    if len(parts) == 1:
+        return parts[0]
+    links = [
+        replace(same[0], messages=np.sum([each.messages for each in same], axis=0))
+        for same in zip(*(part.links for part in parts), strict=True)
+    ]
+    return Routes(links=tuple(links), hops=np.concatenate([part.hops for part in parts]))
 
 
 def _count(line: Counts, first: Counts, length: Counts, *, shape: tuple[int, ...], position: int) -> Counts:

@@ -1,9 +1,9 @@
 """How long the collectives and messages of one job take on its part of a machine."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from fujimi_core.errors import MachineError
+from fujimi_core.errors import MachineError, unknown
 from fujimi_core.machine import Machine
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Endpoints, Phase, Topology
@@ -11,7 +11,7 @@ from fujimi_core.placement import Placement
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind, Send
 
-from fujimi_sim.network.timing import Cost, least_cost, phases_cost
+from fujimi_sim.network.timing import Cost, least_s, phases_cost
 from fujimi_sim.slices import neighbours
 
 Intervals = Mapping[str, tuple[int, int]]
@@ -60,24 +60,41 @@ class CommunicationTimer:
         self._mesh = mesh
         self._plugins = plugins
         self._endpoints: Endpoints = placement.nodes * machine.node.devices + placement.devices
-        self._bounds: dict[tuple[CollectiveKind, tuple[str, ...]], dict[str, Cost]] = {}
+        self._outlines: dict[tuple[CollectiveKind, tuple[str, ...]], dict[str, list[Phase]]] = {}
         self._costs: dict[tuple[str, CollectiveKind, tuple[str, ...]], Cost] = {}
-        self._collectives: dict[tuple[CollectiveKind, int, tuple[str, ...]], Timing] = {}
+        self._collectives: dict[tuple[CollectiveKind, int, tuple[str, ...], str | None], Timing] = {}
         self._sends: dict[tuple[str, int, _Where], Cost] = {}
 
-    def collective(self, collective: Collective) -> Timing:
+    def collective(self, collective: Collective, *, algorithm: str | None = None) -> Timing:
         """Time of a collective that all groups along its axes run at the same time.
 
         The groups share the network, and the time is that of the slowest. A plugin chooses the algorithm; if none
-        does, the fastest that can serve the groups is taken.
+        does, the fastest is taken of those that serve everybody.
+
+        Args:
+            collective: Which.
+            algorithm: Name of the algorithm, if it is not to be chosen.
 
         Raises:
-            MachineError: If no algorithm can serve them.
+            MachineError: If no algorithm can serve the groups, or not the one that is asked for.
         """
-        key = collective.kind, collective.nbytes, collective.axes
+        key = collective.kind, collective.nbytes, collective.axes, algorithm
         if key not in self._collectives:
-            self._collectives[key] = self._time(collective)
+            self._collectives[key] = self._time(collective, algorithm)
         return self._collectives[key]
+
+    def cost(self, collective: Collective, algorithm: str) -> Cost:
+        """What a collective costs with an algorithm, for any size.
+
+        Raises:
+            MachineError: If there is no such algorithm, or it cannot serve the groups.
+        """
+        return self._cost(algorithm, collective, self._built(collective))
+
+    def serving(self, collective: Collective) -> list[str]:
+        """Names of the algorithms that can serve the groups of a collective."""
+        built = self._built(collective)
+        return [name for name in built.names if built.phases(name) is not None]
 
     def send(self, send: Send, where: Intervals | None = None) -> Timing:
         """Time of messages that all ranks of a slice of the mesh send at the same time.
@@ -91,35 +108,40 @@ class CommunicationTimer:
         key = send.axis, send.offset, tuple(sorted((where or {}).items()))
         if key not in self._sends:
             src, dst = self._partners(send, where or {})
-            self._sends[key] = phases_cost([Phase(src=src, dst=dst)], self._topology, self._machine)
+            self._sends[key] = phases_cost([Phase(src=src, dst=dst)], self._topology)
         cost = self._sends[key]
         return Timing(seconds=cost.seconds(send.nbytes), algorithm="send", bottleneck=cost.bottleneck(send.nbytes))
 
-    def _time(self, collective: Collective) -> Timing:
-        groups = self._mesh.groups(collective.axes)
-        if groups.shape[1] == 1:
+    def _time(self, collective: Collective, algorithm: str | None) -> Timing:
+        members = self._mesh.groups(collective.axes).shape[1]
+        if members == 1:
             return NOTHING
-        built = _Built(self._plugins.collectives(), collective.kind, self._endpoints[groups], self._topology)
-        bounds = self._serving(collective, built)
-        if not bounds:
-            raise MachineError(f"no installed algorithm can run {collective.kind} along {collective.axes}")
-        name = self._plugins.choose_collective(collective, groups.shape[1], self._machine, tuple(bounds))
-        if name is None:
-            name = self._fastest(collective, built, bounds)
+        built = self._built(collective)
+        name = algorithm or self._chosen(collective, members, built) or self._fastest(collective, built)
         cost = self._cost(name, collective, built)
         nbytes = collective.nbytes
         return Timing(seconds=cost.seconds(nbytes), algorithm=name, bottleneck=cost.bottleneck(nbytes))
 
-    def _serving(self, collective: Collective, built: "_Built") -> dict[str, Cost]:
-        """Algorithms that can serve the groups, and what each costs at least."""
-        key = collective.kind, collective.axes
-        if key not in self._bounds:
-            self._bounds[key] = {name: least_cost(phases, self._machine) for name, phases in built.serving()}
-        return self._bounds[key]
+    def _built(self, collective: Collective) -> "_Built":
+        groups = self._endpoints[self._mesh.groups(collective.axes)]
+        return _Built(self._plugins.collectives(), collective.kind, groups, self._topology)
 
-    def _fastest(self, collective: Collective, built: "_Built", bounds: Mapping[str, Cost]) -> str:
+    def _chosen(self, collective: Collective, members: int, built: "_Built") -> str | None:
+        """What plugins choose; they are asked again without those that turn out not to serve the groups."""
+        names = list(built.names)
+        while names:
+            name = self._plugins.choose_collective(collective, members, self._machine, tuple(names))
+            if name is None or built.phases(name) is not None:
+                return name
+            names.remove(name)
+        return None
+
+    def _fastest(self, collective: Collective, built: "_Built") -> str:
         """Name of the fastest algorithm; those that even at best are slower than another one are not routed."""
-        at_least = {name: cost.seconds(collective.nbytes) for name, cost in bounds.items()}
+        at_least = {
+            name: least_s(phases, self._machine, collective.nbytes, transport=built.transport(name))
+            for name, phases in self._outlines_of(collective, built).items()
+        }
         best, best_s = "", float("inf")
         for name in sorted(at_least, key=at_least.__getitem__):
             if at_least[name] >= best_s:
@@ -127,12 +149,32 @@ class CommunicationTimer:
             seconds = self._cost(name, collective, built).seconds(collective.nbytes)
             if seconds < best_s:
                 best, best_s = name, seconds
+        if not best:
+            raise MachineError(f"no installed algorithm can run {collective.kind} along {collective.axes}")
         return best
+
+    def _outlines_of(self, collective: Collective, built: "_Built") -> dict[str, list[Phase]]:
+        """Phases of the algorithms that can serve the groups, without their messages, which can be large."""
+        key = collective.kind, collective.axes
+        if key not in self._outlines:
+            found = {name: built.phases(name) for name in built.names if built.automatic(name)}
+            self._outlines[key] = {
+                name: [replace(phase, src=phase.src[:0], dst=phase.dst[:0]) for phase in phases]
+                for name, phases in found.items()
+                if phases is not None
+            }
+        return self._outlines[key]
 
     def _cost(self, name: str, collective: Collective, built: "_Built") -> Cost:
         key = name, collective.kind, collective.axes
         if key not in self._costs:
-            self._costs[key] = phases_cost(built.phases(name) or [], self._topology, self._machine)
+            phases = built.phases(name)
+            if phases is None:
+                raise MachineError(
+                    f"algorithm {name!r} cannot run {collective.kind} in groups of {built.groups.shape[1]} on this part"
+                    f" of {self._machine.name!r}; these can: {', '.join(self.serving(collective))}"
+                )
+            self._costs[key] = phases_cost(phases, self._topology, transport=built.transport(name))
         return self._costs[key]
 
     def _partners(self, send: Send, where: Intervals) -> tuple[Endpoints, Endpoints]:
@@ -155,20 +197,32 @@ class _Built:
     ) -> None:
         self._algorithms = {name: each for name, each in algorithms.items() if kind in each.kinds}
         self._kind = kind
-        self._groups = groups
+        self.groups = groups
         self._topology = topology
         self._phases: dict[str, Sequence[Phase] | None] = {}
 
-    def serving(self) -> Iterator[tuple[str, Sequence[Phase]]]:
-        """Names and phases of the algorithms that can serve the groups."""
-        for name in self._algorithms:
-            phases = self.phases(name)
-            if phases is not None:
-                yield name, phases
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Algorithms for this kind of collective, whether or not they can serve the groups."""
+        return tuple(self._algorithms)
+
+    def transport(self, name: str) -> str:
+        """What carries the messages of an algorithm."""
+        return self._algorithms[name].transport
+
+    def automatic(self, name: str) -> bool:
+        """Whether an algorithm takes part where the fastest is looked for."""
+        return self._algorithms[name].automatic
 
     def phases(self, name: str) -> Sequence[Phase] | None:
-        """Phases of an algorithm."""
+        """Phases of an algorithm, or None if it cannot serve the groups.
+
+        Raises:
+            MachineError: If no algorithm for this kind of collective has that name.
+        """
+        if name not in self._algorithms:
+            raise MachineError(unknown(f"algorithm for {self._kind}", name, self._algorithms))
         if name not in self._phases:
             algorithm = self._algorithms[name]
-            self._phases[name] = algorithm.phases(self._kind, self._groups, topology=self._topology)
+            self._phases[name] = algorithm.phases(self._kind, self.groups, topology=self._topology)
         return self._phases[name]

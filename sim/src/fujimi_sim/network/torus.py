@@ -1,16 +1,16 @@
 """Meshes and tori of any number of axes, and the box of one that a job has."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine, NetworkAxis
-from fujimi_core.network import Endpoints, Load
+from fujimi_core.network import Endpoints, Routes
 from numpy.typing import NDArray
 
 from fujimi_sim.network.allocation import box, box_axes, snake
-from fujimi_sim.network.interfaces import interface_demands, peer_demands, worst
-from fujimi_sim.network.routes import LinkLoads, route, together
+from fujimi_sim.network.routes import route, together
 
 #: Name of the axis over the devices of a node.
 DEVICE_AXIS = "device"
@@ -69,13 +69,18 @@ class Torus:
         order = snake(self.extents)[:, : self.count]
         return np.asarray(np.ravel_multi_index(tuple(order), self._machine_extents), np.int64)
 
-    def allocate(self, nodes: int) -> "Torus":
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents of the box if the job fills it; one long line if not."""
+        return self.extents if math.prod(self.extents) == self.count else (self.count,)
+
+    def allocate(self, nodes: int, *, shape: tuple[int, ...] | None = None) -> "Torus":
         """The box that a job of so many nodes gets.
 
         Raises:
             MachineError: If there are not so many.
         """
-        if nodes == self.count:
+        if nodes == self.count and shape is None:
             return self
         if not 1 <= nodes < self.count:
             raise MachineError(f"machine {self.machine.name!r}: {nodes} of {self.count} nodes cannot be used")
@@ -87,31 +92,22 @@ class Torus:
         device = endpoints % self.machine.node.devices
         return np.array((*self._places(endpoints), device)[: len(self.axes)])
 
-    def link_loads(self, src: Endpoints, dst: Endpoints) -> LinkLoads:
-        """Messages on every link of the box, for one message from each source to its destination."""
+    def routes(self, src: Endpoints, dst: Endpoints) -> Routes:
+        """Links of the box, for one message from each source to its destination."""
+        bandwidth_bytes_per_s = self.machine.network.link_bandwidth_bytes_per_s
         starts = range(0, max(1, len(src)), MESSAGES_AT_ONCE)
         slices = [slice(start, start + MESSAGES_AT_ONCE) for start in starts]
-        return together([route(self._places(src[each]), self._places(dst[each]), self.box_axes) for each in slices])
-
-    def load(self, src: Endpoints, dst: Endpoints) -> Load:
-        """Load of messages of equal size that are sent all at once.
-
-        The time of the busiest link is exact for messages of equal size that share links fairly (max-min): those on
-        the link with most messages get the smallest shares, all of them the same, from beginning to end, and every
-        other message gets more. A message from an endpoint to itself asks for nothing.
-        """
-        from_node, to_node = src // self.machine.node.devices, dst // self.machine.node.devices
-        leaves = from_node != to_node
-        inside = ~leaves & (src != dst)
-        links = self.link_loads(src[leaves], dst[leaves])
-        messages, name = links.busiest()
-        node = self.machine.node
-        demands = (
-            {f"link {name}": messages / self.machine.network.link_bandwidth_bytes_per_s}
-            | interface_demands(from_node[leaves], to_node[leaves], node)
-            | peer_demands(src[inside], dst[inside], node)
+        return together(
+            [
+                route(
+                    self._places(src[each]),
+                    self._places(dst[each]),
+                    self.box_axes,
+                    bandwidth_bytes_per_s=bandwidth_bytes_per_s,
+                )
+                for each in slices
+            ]
         )
-        return worst(demands, hops=int(links.hops.max(initial=0)))
 
     @property
     def _machine_extents(self) -> tuple[int, ...]:

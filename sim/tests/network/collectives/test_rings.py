@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fujimi_sim.network.rings import folded, neighbours, ring_phase
+from fujimi_sim.network.collectives.rings import folded, neighbours, ring_phase
 
 
 @pytest.mark.parametrize("members", range(2, 9))

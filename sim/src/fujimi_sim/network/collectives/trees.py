@@ -17,6 +17,8 @@ class RecursiveDoubling:
 
     name: str = "recursive_doubling"
     kinds: frozenset[CollectiveKind] = frozenset({CollectiveKind.ALL_REDUCE})
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""
@@ -36,6 +38,8 @@ class Dissemination:
 
     name: str = "dissemination"
     kinds: frozenset[CollectiveKind] = frozenset({CollectiveKind.BARRIER})
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""
@@ -52,6 +56,8 @@ class Binomial:
 
     name: str = "binomial"
     kinds: frozenset[CollectiveKind] = frozenset({CollectiveKind.BROADCAST})
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 
-from fujimi_sim.network.grid import Grid, grid
-from fujimi_sim.network.rings import SHARING, folded, neighbours, ring_phase, there_and_back
+from fujimi_sim.network.collectives.grid import Grid, grid
+from fujimi_sim.network.collectives.rings import SHARING, folded, neighbours, ring_phase, there_and_back
+from fujimi_sim.network.loads import load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +41,8 @@ class Bucket:
 
     name: str = "bucket"
     kinds: frozenset[CollectiveKind] = SHARING
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase] | None:
         """Phases, or None where the members of a group do not stand on a grid."""
@@ -72,6 +75,6 @@ def scatters(by_axis: Sequence[AxisRings], *, share: float = 1.0) -> list[Phase]
 def _rings(found: Grid, axis: int, topology: Topology) -> AxisRings:
     lines = found.lines(axis)
     rings = lines if found.closes(axis) else lines[:, folded(lines.shape[1])]
-    one = topology.load(*neighbours(rings[:1])).busy_s_per_byte
-    both = topology.load(*neighbours(rings[:1], both_ways=True)).busy_s_per_byte / 2
+    one = load(topology, *neighbours(rings[:1])).busy_s_per_byte
+    both = load(topology, *neighbours(rings[:1], both_ways=True)).busy_s_per_byte / 2
     return AxisRings(rings=rings, both_ways=both < one, cost_s_per_byte=min(one, both))

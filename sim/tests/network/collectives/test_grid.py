@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fujimi_sim.network.grid import grid
+from fujimi_sim.network.collectives.grid import grid
 from fujimi_sim.network.torus import Torus
 
 

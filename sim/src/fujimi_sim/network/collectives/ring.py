@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 
-from fujimi_sim.network.rings import SHARING, ring_phase, there_and_back
+from fujimi_sim.network.collectives.rings import SHARING, ring_phase, there_and_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class Ring:
 
     name: str = "ring"
     kinds: frozenset[CollectiveKind] = SHARING
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""

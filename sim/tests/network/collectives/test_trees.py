@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from fujimi_core.workload import CollectiveKind
+from fujimi_sim.network.collectives.trees import Binomial, Dissemination, RecursiveDoubling
 from fujimi_sim.network.torus import Torus
-from fujimi_sim.network.trees import Binomial, Dissemination, RecursiveDoubling
 
 MEMBERS = [1, 2, 3, 4, 6, 7, 8, 13, 16]
 

@@ -7,8 +7,9 @@ import numpy as np
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 
-from fujimi_sim.network.bucket import AxisRings, rings_by_axis, scatters
-from fujimi_sim.network.rings import SHARING, neighbours, there_and_back
+from fujimi_sim.network.collectives.bucket import AxisRings, rings_by_axis, scatters
+from fujimi_sim.network.collectives.rings import SHARING, neighbours, there_and_back
+from fujimi_sim.network.loads import load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class MultiportBucket:
 
     name: str = "multiport_bucket"
     kinds: frozenset[CollectiveKind] = SHARING
+    transport: str = "mpi"
+    automatic: bool = True
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase] | None:
         """Phases, or None where the members of a group do not stand on a grid of several axes."""
@@ -56,7 +59,7 @@ def stage_shares(turning: Sequence[AxisRings]) -> list[float]:
 def _cost_s_per_byte(by_axis: Sequence[AxisRings], count: int, topology: Topology) -> float:
     """Time for each byte of the buffer if so many axes turn, on one line along each axis."""
     turning, others = by_axis[:count], by_axis[count:]
-    cost = topology.load(*_messages(turning, lines=1)).busy_s_per_byte * sum(stage_shares(turning))
+    cost = load(topology, *_messages(turning, lines=1)).busy_s_per_byte * sum(stage_shares(turning))
     left = 1 / float(np.prod([each.members for each in turning]))
     for each in others:
         cost += each.cost_s_per_byte * left * (each.members - 1) / each.members

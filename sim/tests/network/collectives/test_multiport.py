@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from fujimi_core.workload import CollectiveKind
-from fujimi_sim.network.bucket import AxisRings, Bucket
-from fujimi_sim.network.multiport import MultiportBucket, stage_shares
+from fujimi_sim.network.collectives.bucket import AxisRings, Bucket
+from fujimi_sim.network.collectives.multiport import MultiportBucket, stage_shares
 from fujimi_sim.network.timing import phases_cost
 from fujimi_sim.network.torus import Torus
 
@@ -12,7 +12,7 @@ TOFU = {"link": 6.8e9, "interface_bandwidth_bytes_per_s": 6.8e9, "injection_band
 def cost_of(algorithm, machine, kind=CollectiveKind.ALL_GATHER):
     torus = Torus.of(machine)
     phases = algorithm.phases(kind, np.arange(machine.nodes)[None], topology=torus)
-    return phases_cost(phases, torus, machine)
+    return phases_cost(phases, torus)
 
 
 def axis(members, *, both_ways=False):

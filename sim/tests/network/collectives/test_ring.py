@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from fujimi_core.workload import CollectiveKind
-from fujimi_sim.network.ring import Ring
+from fujimi_sim.network.collectives.ring import Ring
 from fujimi_sim.network.timing import phases_cost
 from fujimi_sim.network.torus import Torus
 
@@ -11,7 +11,7 @@ ADDED_BYTES_PER_S = 0.75e12 / 3  # the test device reads two operands and writes
 def ring_s(machine, kind, nbytes, groups=None):
     torus = Torus.of(machine)
     groups = np.arange(machine.nodes)[None] if groups is None else groups
-    return phases_cost(Ring().phases(kind, groups, topology=torus), torus, machine).seconds(nbytes)
+    return phases_cost(Ring().phases(kind, groups, topology=torus), torus).seconds(nbytes)
 
 
 @pytest.mark.parametrize("members", [2, 5, 16])

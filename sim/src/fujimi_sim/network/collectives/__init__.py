@@ -1,0 +1,1 @@
+"""Algorithms for collectives: which messages go when."""
