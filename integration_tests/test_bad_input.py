@@ -148,6 +148,41 @@ def test_workload_of_other_ranks_than_the_nodes_have_is_refused(refused, workloa
     assert "use --nodes 48, or capture it with --ranks 64" in said
 
 
+BENCH = ["network", "bench", "fugaku", "--collective"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["all_reduc", "--bytes", 32, "--nodes", 4], "Unknown collective: 'all_reduc'. Known: all_gather"),
+        (["all_reduce", "--bytes", "0", "--nodes", 4], "--bytes 0: '0' is below 1 byte"),
+        (["all_reduce", "--bytes", "-32", "--nodes", 4], "--bytes -32: '-32' is below 1 byte"),
+        (["all_reduce", "--bytes", "much", "--nodes", 4], "--bytes much: 'much' is no quantity"),
+        (["all_reduce", "--bytes", "32,…,100", "--nodes", 4], "--bytes 32,…,100: doubling the size"),
+        (["all_reduce", "--nodes", 4], "--collective all_reduce needs --bytes"),
+        (["barrier", "--bytes", 32, "--nodes", 4], "--collective barrier has no bytes: leave --bytes out"),
+        (["all_reduce", "--bytes", 32, "--nodes", 158_977], "'fugaku' has 158,976 nodes; 158,977 cannot be used"),
+        (["all_reduce", "--bytes", 32, "--nodes", 1], "all_reduce needs at least 2 ranks"),
+        (["all_reduce", "--bytes", 32, "--nodes", 9, "--shape", "2x3"], "a grid of 2x3 has 6 nodes, not 9"),
+        (["all_reduce", "--bytes", 32, "--shape", "999x3x3"], "shape 999x3x3 does not fit"),
+        (["all_reduce", "--bytes", 32, "--nodes", 4, "--ranks-per-node", "0"], "--ranks-per-node 0: write a whole"),
+        (["all_reduce", "--bytes", 32, "--nodes", 4, "--plot", "/no/heat.png"], "there is no directory /no"),
+        (["all_reduce", "--bytes", 32, "--nodes", 4, "--plot", "heat.bmp"], "Unknown kind of file: '.bmp'"),
+        (["all_reduce", "--bytes", 32, "--nodes", 4, "--algorithm", "rings"], "Did you mean 'ring'?"),
+        (
+            ["all_reduce", "--bytes", 32, "--nodes", 7, "--algorithm", "multiport_bucket"],
+            "algorithm 'multiport_bucket' cannot run all_reduce in groups of 7 on this part of 'fugaku'; these can: ",
+        ),
+    ],
+)
+def test_bench_that_makes_no_sense_is_refused_and_never_takes_no_time(refused, arguments, message):
+    assert message in refused(*BENCH, *arguments)
+
+
+def test_network_of_an_unknown_machine_is_refused(refused):
+    assert "Unknown machine: 'fugakku'. Known: abci" in refused("network", "show", "fugakku")
+
+
 @pytest.fixture
 def broken_plugin(tmp_path):
     """A directory with an installed plugin that raises when it is imported."""

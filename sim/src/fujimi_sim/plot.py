@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,14 +30,19 @@ _SHARES: list[tuple[str, str, Callable[[Point], float]]] = [
 _LABELS = 12
 
 
-def require_drawable(path: Path) -> None:
+def require_drawable(path: Path, kinds: Collection[str] | None = None) -> None:
     """Refuse a file that could not be drawn, before anything is simulated.
+
+    Args:
+        path: The file.
+        kinds: Endings that it may have; those of a report if None.
 
     Raises:
         FujimiError: If its ending is unknown, or it cannot be written.
     """
-    if path.suffix.lower() not in _WRITERS:
-        raise FujimiError(f"--plot {path}: {unknown('kind of file', path.suffix, _WRITERS)}")
+    known = _WRITERS if kinds is None else kinds
+    if path.suffix.lower() not in known:
+        raise FujimiError(f"--plot {path}: {unknown('kind of file', path.suffix, known)}")
     if not path.parent.is_dir():
         raise FujimiError(f"--plot {path}: there is no directory {path.parent}; make it, or choose another")
     if path.is_dir():
@@ -52,7 +57,15 @@ def draw(report: Report, machine: Machine, path: Path) -> None:
     Raises:
         RunError: If the file cannot be written.
     """
-    content = _WRITERS[path.suffix.lower()](report, machine)
+    write(_WRITERS[path.suffix.lower()](report, machine), path)
+
+
+def write(content: bytes, path: Path) -> None:
+    """Write a picture.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
     try:
         path.write_bytes(content)
     except OSError as wrong:
@@ -139,7 +152,8 @@ def _apart(nodes: Sequence[int]) -> list[int]:
     return apart
 
 
-def _image(picture: Figure, kind: str) -> bytes:
+def image(picture: Figure, kind: str) -> bytes:
+    """Content of a file of this kind, png or svg; the same whenever the picture is."""
     # a date, a version and random identifiers would make two pictures of the same report different
     metadata = {"svg": dict.fromkeys(["Creator", "Date", "Format", "Type"]), "png": {"Software": None}}[kind]
     file = io.BytesIO()
@@ -154,7 +168,7 @@ def _json(report: Report, _machine: Machine) -> bytes:
 
 def _page(report: Report, machine: Machine) -> bytes:
     title = html.escape(f"{report.job} on {machine.title}")
-    svg = _image(figure(report), "svg").decode()
+    svg = image(figure(report), "svg").decode()
     svg = svg[svg.index("<svg") :]
     head = "".join(f"<th>{html.escape(column)}</th>" for column in summary.HEADER)
     rows = "".join(
@@ -184,8 +198,8 @@ th, td {{ padding: 0.3rem 0.6rem; text-align: right; white-space: nowrap; border
 
 
 _WRITERS: dict[str, Callable[[Report, Machine], bytes]] = {
-    ".png": lambda report, machine: _image(figure(report, title=f"{report.job}\n{machine.title}"), "png"),
-    ".svg": lambda report, machine: _image(figure(report, title=f"{report.job}\n{machine.title}"), "svg"),
+    ".png": lambda report, machine: image(figure(report, title=f"{report.job}\n{machine.title}"), "png"),
+    ".svg": lambda report, machine: image(figure(report, title=f"{report.job}\n{machine.title}"), "svg"),
     ".html": _page,
     ".json": _json,
 }

@@ -11,32 +11,43 @@ from fujimi_core.placement import Placement
 from fujimi_core.workload import Kernel
 
 from fujimi_sim.commands import commands
-from fujimi_sim.network.collectives.bucket import Bucket
-from fujimi_sim.network.collectives.multiport import MultiportBucket
-from fujimi_sim.network.collectives.ring import Ring
-from fujimi_sim.network.collectives.trees import Binomial, Dissemination, RecursiveDoubling
+from fujimi_sim.network.collectives.generic import GENERIC
+from fujimi_sim.network.collectives.tofu import TOFU
+from fujimi_sim.network.dragonfly import Dragonfly
+from fujimi_sim.network.fat_tree import FatTree
 from fujimi_sim.network.islands import NonBlocking
 from fujimi_sim.network.placing import place
+from fujimi_sim.network.rails import Rails
+from fujimi_sim.network.tofu import Tofu
 from fujimi_sim.network.torus import Torus
+from fujimi_sim.network_commands import network_commands
 from fujimi_sim.roofline import kernel_seconds
+from fujimi_sim.validation_commands import validation_commands
 
 
 @hookimpl
 def fujimi_topologies() -> Sequence[TopologyOffer]:
-    """Offer meshes and tori, and ideal fat trees."""
-    return [TopologyOffer(name="torus", build=Torus.of), TopologyOffer(name="nonblocking", build=NonBlocking.of)]
+    """Offer meshes and tori, Tofu, fat trees, rails and dragonflies, and an ideal switch."""
+    return [
+        TopologyOffer(name="torus", build=Torus.of),
+        TopologyOffer(name="tofu", build=Tofu.of),
+        TopologyOffer(name="fat_tree", build=FatTree.of),
+        TopologyOffer(name="rails", build=Rails.of),
+        TopologyOffer(name="dragonfly", build=Dragonfly.of),
+        TopologyOffer(name="nonblocking", build=NonBlocking.of),
+    ]
 
 
 @hookimpl
 def fujimi_collectives() -> Sequence[CollectiveAlgorithm]:
-    """Offer algorithms that work on any network."""
-    return [Ring(), Bucket(), MultiportBucket(), RecursiveDoubling(), Binomial(), Dissemination()]
+    """Offer algorithms that work on any network, and those of libraries for Tofu."""
+    return [*GENERIC, *TOFU]
 
 
 @hookimpl
 def fujimi_commands() -> Sequence[Command]:
-    """Offer fujimi simulate."""
-    return commands()
+    """Offer fujimi simulate, network and validate."""
+    return [*commands(), *network_commands(), *validation_commands()]
 
 
 @hookimpl(trylast=True)

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 from fujimi_core.machine import NetworkAxis
-from fujimi_sim.network.allocation import box, box_axes, snake
+from fujimi_sim.network.allocation import box, box_axes, free_origin, snake, spread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +64,53 @@ def test_a_snake_visits_every_node_once_one_hop_at_a_time(extents):
     order = snake(tuple(extents))
     assert len(np.unique(np.ravel_multi_index(tuple(order), extents))) == math.prod(extents)
     assert (np.abs(np.diff(order, axis=1)).sum(axis=0) == 1).all()
+
+
+@st.composite
+def grids(draw):
+    extents = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)))
+    part = tuple(draw(st.integers(1, extent)) for extent in extents)
+    taken = np.zeros(extents, bool)
+    taken.flat[sorted(draw(st.sets(st.integers(0, taken.size - 1), max_size=6)))] = True
+    return taken, part
+
+
+@given(grids())
+def test_the_first_origin_is_where_a_box_tried_place_by_place_covers_nothing_taken(case):
+    taken, part = case
+    free = [
+        origin
+        for origin in itertools.product(*(range(e - p + 1) for e, p in zip(taken.shape, part, strict=True)))
+        if not taken[tuple(slice(o, o + p) for o, p in zip(origin, part, strict=True))].any()
+    ]
+    assert free_origin(taken, part) == (free[0] if free else None)
+
+
+@given(grids(), st.data())
+def test_a_box_has_as_many_live_nodes_as_the_job_needs(case, data):
+    dead, _ = case
+    axes = [NetworkAxis(name=str(i), extent=extent, wrap=False) for i, extent in enumerate(dead.shape)]
+    live = int((~dead).sum())
+    if live:
+        nodes = data.draw(st.integers(1, live))
+        found = box(axes, nodes, live=~dead)
+        within = (~dead)[tuple(map(slice, found))].sum()
+        corners = itertools.product(*(range(1, extent + 1) for extent in dead.shape))
+        exact = any((~dead)[tuple(map(slice, corner))].sum() == nodes for corner in corners)
+        assert within == nodes if exact else within > nodes
+    with pytest.raises(ValueError, match=f"do not fit axes with {live} nodes"):
+        box(axes, live + 1, live=~dead)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_a_shape_is_spread_over_axes_in_their_order_with_ones_between(shape, extents):
+    expected = {
+        each
+        for each in itertools.product(*(range(1, extent + 1) for extent in extents))
+        if [part for part in each if part > 1] == [part for part in shape if part > 1] and len(shape) <= len(extents)
+    }
+    found = spread(tuple(shape), tuple(extents))
+    assert set(found) <= expected
+    assert len(set(found)) == len(found)
+    if 1 not in shape:
+        assert set(found) == expected

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fujimi_core.machine import Regime, Transport
@@ -13,7 +15,8 @@ PLAIN = Transport(regimes=(Regime(latency_s=1e-6),))
 
 def seconds(machine, nbytes, *, load=LOAD, transport=PLAIN, **fields):
     phase = Phase(src=NOBODY, dst=NOBODY, **fields)
-    return PhaseCost(phase=phase, load=load, machine=machine, transport=transport).parts(nbytes).total()
+    machine = replace(machine, network=replace(machine.network, transports={"mpi": transport}))
+    return PhaseCost(phase=phase, load=load, machine=machine).parts(nbytes).total()
 
 
 def load_of(**fields):
@@ -52,11 +55,32 @@ def test_a_copy_reads_and_writes_the_memory(machine):
     assert seconds(machine, 1e6, copied=1.0) - seconds(machine, 1e6) == pytest.approx(2 * 1e6 / (1e12 * 0.75))
 
 
-def test_each_further_operation_of_an_endpoint_takes_its_time_unless_lanes_share_them(machine):
+def test_each_further_operation_of_an_endpoint_takes_its_time(machine):
     busy = Transport(regimes=PLAIN.regimes, operation_s=5e-7)
     one = seconds(machine, 0, transport=busy)
     assert seconds(machine, 0, transport=busy, load=load_of(operations=12)) - one == pytest.approx(11 * 5e-7)
-    assert seconds(machine, 0, transport=busy, load=load_of(operations=12), lanes=6) - one == pytest.approx(5e-7)
+
+
+def test_threads_add_up_long_messages_together_once_they_have_met(machine):
+    meeting = Transport(regimes=PLAIN.regimes, team_s=1e-5, lane_team_s=2e-6, team_bytes=1000)
+    alone = seconds(machine, 999, transport=meeting, reduces=True)
+    together, lane = (seconds(machine, 1000, transport=meeting, reduces=True, lanes=lanes) for lanes in (1, 3))
+    assert together - alone == pytest.approx(1e-5, rel=1e-3)
+    assert lane - alone == pytest.approx(2e-6, rel=1e-2)
+
+
+def test_new_memory_takes_its_time_only_if_it_is_not_kept_from_the_call_before(machine):
+    forgetful = Transport(regimes=PLAIN.regimes, fresh_bytes=1e6, fresh_bytes_per_s=1e9)
+    kept, fresh = (seconds(machine, n, transport=forgetful, fresh=1.0) - seconds(machine, n) for n in (1e6, 2e6))
+    assert (kept, fresh) == (0.0, pytest.approx(2e-3))
+
+
+def test_what_is_planned_and_copied_block_by_block_is_paid_each_time(machine):
+    planning = Transport(regimes=PLAIN.regimes, plan_s=4e-6, block_s=1e-7, team_s=1e-5)
+    extra = seconds(machine, 0, transport=planning, repeats=2, plans=3, blocks=10, teams=1) - seconds(
+        machine, 0, repeats=2
+    )
+    assert extra == pytest.approx(2 * (3 * 4e-6 + 10 * 1e-7) + 1e-5)
 
 
 def test_short_and_long_messages_are_sent_in_their_own_ways(machine):

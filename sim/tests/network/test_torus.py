@@ -89,3 +89,43 @@ def test_all_of_fugaku_is_routed_at_once(fugaku, pattern):
     # Half of the nodes is half of the first axis, with a tie that goes forward: 12 messages on each link of it.
     assert (links.pop("+x") == 12).all()
     assert not any(messages.any() for messages in links.values())
+
+
+def test_a_job_can_ask_for_a_box(machine_of):
+    part = Torus.of(machine_of(4, 6, 5, wrap=True)).allocate(12, shape=(4, 1, 3))
+    assert (part.extents, part.shape) == ((4, 1, 3), (4, 1, 3))
+    assert [axis.wrap for axis in part.axes] == [True, False, False]
+    assert part.nodes.reshape(4, 3).tolist() == [[30 * x + z for z in range(3)] for x in range(4)]
+
+
+def test_a_job_can_ask_for_fewer_extents_than_axes_if_only_one_box_has_them(machine_of):
+    torus = Torus.of(machine_of(8, 4, 2))
+    part = torus.allocate(24, shape=(6, 4))
+    assert (part.extents, part.shape) == ((6, 4, 1), (6, 4))
+    assert part.nodes.tolist() == [8 * x + 2 * y for x in range(6) for y in range(4)]
+    with pytest.raises(MachineError, match="shape 4x2 could be any of the boxes 1x4x2, 4x1x2, 4x2x1"):
+        torus.allocate(8, shape=(4, 2))
+
+
+@pytest.mark.parametrize("shape", [(9, 1), (1, 5), (2, 2, 2)])
+def test_a_shape_that_does_not_fit_is_refused_with_the_axes(machine_of, shape):
+    with pytest.raises(MachineError, match=r"shape [0-9x]+ does not fit its axes x of 8, y of 4"):
+        Torus.of(machine_of(8, 4)).allocate(int(np.prod(shape)), shape=shape)
+
+
+def test_a_shape_has_the_nodes_that_are_asked_for(machine_of):
+    with pytest.raises(MachineError, match=r"13 nodes cannot have the shape 3x4.*12"):
+        Torus.of(machine_of(8, 4)).allocate(13, shape=(3, 4))
+
+
+def test_a_job_with_a_shape_stays_as_it_is_when_asked_again(machine_of):
+    part = Torus.of(machine_of(4, 4)).allocate(8, shape=(4, 2))
+    assert part.allocate(8) is part
+    assert part.allocate(8, shape=(4, 2)) is part
+    assert part.allocate(4, shape=(2, 2)).nodes.tolist() == [0, 1, 4, 5]
+
+
+def test_a_job_gets_only_nodes_of_the_job_of_which_it_is_a_part(machine_of):
+    whole = Torus.of(machine_of(4, 4)).allocate(7)
+    assert whole.allocate(4).nodes.tolist() == whole.nodes[:4].tolist()
+    assert set(whole.allocate(2, shape=(2, 1)).nodes.tolist()) <= set(whole.nodes.tolist())

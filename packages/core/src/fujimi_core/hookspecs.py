@@ -12,6 +12,7 @@ import pluggy
 
 from fujimi_core.job import Job
 from fujimi_core.machine import Device, Machine
+from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
 from fujimi_core.offers import Command, Generator, Model, TopologyOffer
@@ -39,6 +40,11 @@ def fujimi_topologies() -> Sequence[TopologyOffer]:  # type: ignore[empty-body]
 @hookspec
 def fujimi_collectives() -> Sequence[CollectiveAlgorithm]:  # type: ignore[empty-body]
     """Offer algorithms for collectives."""
+
+
+@hookspec
+def fujimi_measurements() -> Sequence[MeasurementFile]:  # type: ignore[empty-body]
+    """Offer measurements of machines, to which simulations are compared."""
 
 
 @hookspec

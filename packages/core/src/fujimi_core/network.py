@@ -29,7 +29,13 @@ class Phase:
         stages: Messages that each piece goes through one after the other, as down a tree or along a chain: while the
             last stage gets its first piece, the first is stages - 1 pieces ahead.
         copied: Bytes that each endpoint copies in its own memory in each repeat, over one rank's whole buffer.
-        lanes: Threads of an endpoint that send and receive at the same time, each through an interface of its own.
+        fresh: Temporary buffers, each as long as the whole buffer, that the algorithm needs from here on.
+        lanes: Threads of an endpoint that send, receive and copy at the same time.
+        interfaces: Interfaces of a node that the messages of an endpoint go through at most; None for all.
+        teams: How often an endpoint brings its threads together, in all repeats.
+        plans: How often threads work out what goes where, in each repeat.
+        blocks: Pieces of memory that each endpoint copies one by one, in each repeat.
+        announced: Whether receivers announce that they are ready before long messages are sent.
         fixed_bytes: What each message carries besides its share.
         transport: What carries the messages; empty for that of the algorithm.
     """
@@ -42,7 +48,13 @@ class Phase:
     segment_bytes: int | None = None
     stages: int = 1
     copied: float = 0.0
+    fresh: float = 0.0
     lanes: int = 1
+    interfaces: int | None = None
+    teams: int = 0
+    plans: int = 0
+    blocks: int = 0
+    announced: bool = False
     fixed_bytes: float = 0.0
     transport: str = ""
 

@@ -13,6 +13,7 @@ from fujimi_core import hookspecs
 from fujimi_core.errors import FujimiError, JobError, MachineError, PluginError, unknown
 from fujimi_core.job import Job
 from fujimi_core.machine import Device, Machine
+from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
 from fujimi_core.offers import Command, Generator, Model, TopologyOffer
@@ -136,6 +137,10 @@ class Plugins:
     def collectives(self) -> dict[str, CollectiveAlgorithm]:
         """Algorithms for collectives by name."""
         return self._offers("fujimi_collectives")
+
+    def measurements(self) -> dict[str, MeasurementFile]:
+        """Files of measurements by name."""
+        return self._offers("fujimi_measurements")
 
     def generators(self) -> dict[str, Generator]:
         """Families of pictures by name."""

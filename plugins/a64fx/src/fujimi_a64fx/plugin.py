@@ -1,14 +1,44 @@
-"""What this package offers: the machine fugaku."""
+"""What this package offers: the machine fugaku, measurements of it, and the choices of its MPI library."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 
-from fujimi_core import machine_file
+from fujimi_core import machine_file, selection
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.machine import Machine
+from fujimi_core.measurements import MeasurementFile
+from fujimi_core.selection import SelectionTable
+from fujimi_core.workload import Collective
+
+from fujimi_a64fx.reported import measurement_files
+
+_FILES = files("fujimi_a64fx")
+#: Name of the library for which this package has a table.
+FUJITSU_MPI = "fujitsu_mpi"
 
 
 @hookimpl
 def fujimi_machines() -> Sequence[Machine]:
     """Offer Fugaku, as its file describes it."""
-    return [machine_file.load(files("fujimi_a64fx") / "machines" / "fugaku.toml")]
+    return [machine_file.load(_FILES / "machines" / "fugaku.toml")]
+
+
+@hookimpl
+def fujimi_measurements() -> Sequence[MeasurementFile]:
+    """Offer measurements of collectives on Fugaku."""
+    return measurement_files()
+
+
+@hookimpl(trylast=True)
+def fujimi_choose_collective(
+    collective: Collective, members: int, machine: Machine, names: Sequence[str]
+) -> str | None:
+    """Choose as Fujitsu MPI does, on machines that have it."""
+    return fujitsu_mpi().choose(collective, members, names) if machine.network.library == FUJITSU_MPI else None
+
+
+@cache
+def fujitsu_mpi() -> SelectionTable:
+    """The table of Fujitsu MPI."""
+    return selection.load(_FILES / "libraries" / f"{FUJITSU_MPI}.toml")

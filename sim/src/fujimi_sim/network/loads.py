@@ -1,6 +1,6 @@
 """What messages ask of links, of the interfaces of nodes, and of the links inside nodes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from fujimi_core.machine import Node
@@ -30,14 +30,22 @@ class Load:
     operations: int = 1
 
 
-def load(topology: Topology, src: Endpoints, dst: Endpoints) -> Load:
+def load(topology: Topology, src: Endpoints, dst: Endpoints, *, interfaces: int | None = None) -> Load:
     """Load of messages of equal size that are sent all at once, one for each source and destination.
 
     The time of the busiest link is exact for messages of equal size that share links fairly (max-min): those on the
     link with most messages get the smallest shares, all of them the same, from beginning to end, and every other
     message gets more. A message from an endpoint to itself asks for nothing.
+
+    Args:
+        topology: Where they are sent.
+        src: Endpoint that sends each message, shape (messages,).
+        dst: Endpoint that receives it.
+        interfaces: Interfaces of a node that they go through at most; None for all.
     """
     node = topology.machine.node
+    if interfaces is not None and interfaces < node.interfaces:
+        node = replace(node, interfaces=interfaces)
     from_node, to_node = src // node.devices, dst // node.devices
     leaves = from_node != to_node
     inside = ~leaves & (src != dst)

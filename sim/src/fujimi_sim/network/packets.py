@@ -1,159 +1,208 @@
-"""The same network packet by packet, for machines small enough to wait for it."""
+"""The same collectives packet by packet, for machines small enough to wait for it."""
 
-from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+import math
+from collections.abc import Generator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import simpy
-from fujimi_core.machine import NetworkAxis
+from fujimi_core.machine import Machine, Transport
 from fujimi_core.network import Phase
-from simpy.resources.resource import Request
 
-from fujimi_sim.network.timing import TOUCHES_OF_AN_ADDITION
+from fujimi_sim.network.packet_network import PacketNetwork
+from fujimi_sim.network.timing import TOUCHES_OF_A_COPY, TOUCHES_OF_AN_ADDITION
 from fujimi_sim.network.torus import Torus
 
-Place = tuple[int, ...]
-#: A node's coordinates, an axis, and +1 or -1 for the direction.
-Link = tuple[Place, int, int]
 Steps = Generator[simpy.Event, Any, None]
 
 PACKET_BYTES = 2048
 
 
-def links_on_route(src: Place, dst: Place, axes: Sequence[NetworkAxis]) -> Iterator[Link]:
-    """Links of one message in dimension order, step by step.
-
-    >>> ring = NetworkAxis(name="x", extent=5, wrap=True)
-    >>> list(links_on_route((1,), (4,), [ring]))
-    [((1,), 0, -1), ((0,), 0, -1)]
-    """
-    at = list(src)
-    for axis, along in enumerate(axes):
-        ahead = dst[axis] - at[axis]
-        if along.wrap:
-            ahead %= along.extent
-            direction = 1 if ahead <= along.extent - ahead else -1
-        else:
-            direction = 1 if ahead > 0 else -1
-        while at[axis] != dst[axis]:
-            yield tuple(at), axis, direction
-            at[axis] = (at[axis] + direction) % along.extent
-
-
-def packet_seconds(phases: Sequence[Phase], *, nbytes: float, torus: Torus, packet_bytes: int = PACKET_BYTES) -> float:
+def packet_seconds(
+    phases: Sequence[Phase],
+    *,
+    nbytes: float,
+    torus: Torus,
+    packet_bytes: int = PACKET_BYTES,
+    transport: str = "mpi",
+) -> float:
     """Time that endpoints need for phases, one packet after the other.
 
     Every endpoint sends its messages of a step, waits until they and those for it have arrived, adds up what came, and
-    goes on to the next step without waiting for the others.
+    goes on to the next step without waiting for the others. It sends the pieces of a message one after the other, each
+    when the one before has left; it adds a piece up while others are under way. In a phase of several stages whose
+    messages make up trees, it sends a piece when it has received the same one from all who send to it, and added it up.
+    Where they make up circles, the stages before the last are steps of one piece.
+
+    What an endpoint does besides, one thing at a time with its additions:
+
+    - It pays ``operation_s`` for each piece sent and received, before the piece leaves, or when it has come if it sends
+      none. The first is part of the latency.
+    - Where the transport copies, each piece is copied before it leaves, but several messages at the same time.
+    - It makes its plans before a step, and copies in its memory after it.
 
     Args:
         phases: Which messages.
         nbytes: One rank's whole buffer.
         torus: The network, or the box that a job has.
         packet_bytes: Longest packet.
+        transport: What carries messages, where phases do not say.
     """
-    steps = [phase for phase in phases for _ in range(phase.repeats)]
-    network = _Network(simpy.Environment(), torus, packet_bytes)
-    arrivals = [[network.environment.event() for _ in step.src] for step in steps]
-    for endpoint in sorted({int(each) for step in steps for each in (*step.src, *step.dst)}):
-        network.environment.process(_endpoint(endpoint, steps, arrivals, nbytes=nbytes, network=network))
-    network.environment.run()
-    return float(network.environment.now)
+    environment = simpy.Environment()
+    network = PacketNetwork(environment, torus, packet_bytes)
+    transports = torus.machine.network
+    steps = []
+    for phase in phases:
+        carrier = transports.transport(phase.transport or transport)
+        circles = phase.stages > 1 and not is_tree(phase)
+        for _ in range(phase.repeats):
+            for _ in range((phase.stages - 1) * circles):
+                steps.append(_Step(environment, network, phase, carrier, nbytes, tree=False, rehearses=True))
+            steps.append(_Step(environment, network, phase, carrier, nbytes, tree=phase.stages > 1 and not circles))
+    whole, lanes = transports.transport(transport), max((phase.lanes for phase in phases), default=1)
+    call_s = whole.call_s + (whole.team_s + (lanes - 1) * whole.lane_s if lanes > 1 else 0.0)
+    # Where nobody sends anything, everybody does the same.
+    for each in sorted({int(each) for phase in phases for each in (*phase.src, *phase.dst)}) or [0]:
+        environment.process(_endpoint(environment, each, steps, call_s=call_s))
+    environment.run()
+    return float(environment.now)
 
 
-def _endpoint(
-    me: int, steps: Sequence[Phase], arrivals: Sequence[Sequence[simpy.Event]], *, nbytes: float, network: "_Network"
-) -> Steps:
-    device = network.torus.machine.node.device
-    memory_bytes_per_s = device.memory_bandwidth_bytes_per_s * device.memory_efficiency
-    for step, arrived in zip(steps, arrivals, strict=True):
-        sends = [index for index, src in enumerate(step.src) if src == me]
-        receives = [index for index, dst in enumerate(step.dst) if dst == me]
-        for index in sends:
-            message = network.message(me, int(step.dst[index]), step.share * nbytes, arrived[index])
-            network.environment.process(message)
-        if sends or receives:
-            yield network.environment.all_of([arrived[index] for index in (*sends, *receives)])
-        if step.reduces:
-            added_bytes = TOUCHES_OF_AN_ADDITION * len(receives) * step.share * nbytes
-            yield network.environment.timeout(added_bytes / memory_bytes_per_s)
+def is_tree(phase: Phase) -> bool:
+    """Whether no message of a phase can come back to its sender."""
+    senders: dict[int, set[int]] = {}
+    for src, dst in zip(phase.src.tolist(), phase.dst.tolist(), strict=True):
+        senders.setdefault(dst, set()).add(src)
+    try:
+        TopologicalSorter(senders).prepare()
+    except CycleError:
+        return False
+    return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
-    """A server that passes packets on in order of arrival, and the time from its head to that of the next."""
-
-    server: simpy.Resource
-    bandwidth_bytes_per_s: float
-    latency_s: float = 0.0
+def _endpoint(environment: simpy.Environment, me: int, steps: Sequence["_Step"], *, call_s: float) -> Steps:
+    yield environment.timeout(call_s)
+    for step in steps:
+        yield from step.of(me)
 
 
-class _Network:
-    """Servers of all interfaces and links, made when first used; buffers are unlimited."""
+class _Step:
+    """One repeat of a phase.
 
-    def __init__(self, environment: simpy.Environment, torus: Torus, packet_bytes: int) -> None:
-        self.environment = environment
-        self.torus = torus
-        self._packet_bytes = packet_bytes
-        self._used: Counter[tuple[str, int]] = Counter()
-        self._server = cache(lambda *_: simpy.Resource(environment, capacity=1))
-        self._place = cache(lambda each: tuple(map(int, torus.coordinates(each)[: len(torus.box_axes)])))
+    Args:
+        environment: Whose clock it is.
+        network: What carries packets.
+        phase: Which messages.
+        transport: What carries them.
+        nbytes: One rank's whole buffer.
+        tree: Whether endpoints pass on what they receive.
+        rehearses: Whether it is only one piece, and nothing besides.
+    """
 
-    def message(self, src: int, dst: int, nbytes: float, arrived: simpy.Event) -> Steps:
-        """Send one message: its packets leave one after the other, and each goes its way alone."""
+    def __init__(
+        self,
+        environment: simpy.Environment,
+        network: PacketNetwork,
+        phase: Phase,
+        transport: Transport,
+        nbytes: float,
+        *,
+        tree: bool,
+        rehearses: bool = False,
+    ) -> None:
+        message = phase.share * nbytes + phase.fixed_bytes
+        pieces = max(1, math.ceil(message / phase.segment_bytes)) if phase.segment_bytes else 1
+        self._environment = environment
+        self._network = network
+        self._phase = phase
+        self._transport = transport
+        self._tree = tree
+        self._pieces = 1 if rehearses else pieces
+        self._piece_bytes = message / pieces
+        self._addition_s = self._addition(network.torus.machine) if phase.reduces else 0.0
+        self._planned_s = 0.0 if rehearses else self._plan()
+        self._copied_s = 0.0 if rehearses else self._copy(network.torus.machine, nbytes)
+        self._arrived = [[environment.event() for _ in range(self._pieces)] for _ in phase.src]
+        self._sends: dict[int, list[int]] = {}
+        self._receives: dict[int, list[int]] = {}
+        for index, (src, dst) in enumerate(zip(phase.src.tolist(), phase.dst.tolist(), strict=True)):
+            self._sends.setdefault(src, []).append(index)
+            self._receives.setdefault(dst, []).append(index)
+
+    def of(self, me: int) -> Steps:
+        """What one endpoint does in the step."""
+        yield self._environment.timeout(self._planned_s)
+        added = [self._environment.event() for _ in range(self._pieces)]
+        processor = simpy.Resource(self._environment)
+        receiving = self._environment.process(self._receive(me, added, processor))
+        sending = self._environment.process(self._send(me, added, processor))
+        yield receiving & sending
+        yield self._environment.timeout(self._copied_s)
+
+    def _plan(self) -> float:
+        phase, transport = self._phase, self._transport
+        once_s = phase.plans * transport.plan_s + phase.blocks * transport.block_s
+        return once_s + phase.teams / phase.repeats * transport.team_s
+
+    def _copy(self, machine: Machine, nbytes: float) -> float:
+        rate = self._transport.copy_bytes_per_s or _memory_bytes_per_s(machine) / TOUCHES_OF_A_COPY
+        return self._phase.copied * nbytes / (self._phase.lanes * rate)
+
+    def _addition(self, machine: Machine) -> float:
+        """Time to add up one piece that came."""
+        transport = self._transport
+        rate = transport.addition_bytes_per_s or _memory_bytes_per_s(machine) / TOUCHES_OF_AN_ADDITION
+        together = transport.team_bytes is not None and self._piece_bytes >= transport.team_bytes
+        team_s = transport.team_s if self._phase.lanes == 1 else transport.lane_team_s
+        return self._piece_bytes / rate + team_s * together
+
+    def _receive(self, me: int, added: Sequence[simpy.Event], processor: simpy.Resource) -> Steps:
+        """Wait for each piece and add it up."""
+        receives, sends = self._receives.get(me, []), self._sends.get(me, [])
+        for piece in range(self._pieces):
+            yield self._environment.all_of([self._arrived[index][piece] for index in receives])
+            operations = 0 if sends or not receives else len(receives) - (piece == 0)
+            work_s = operations * self._transport.operation_s + len(receives) * self._addition_s
+            yield from self._work(processor, work_s)
+            added[piece].succeed()
+
+    def _send(self, me: int, added: Sequence[simpy.Event], processor: simpy.Resource) -> Steps:
+        """Send each piece to all receivers and wait until it has left; after the last one, until all have arrived."""
+        receives, sends = self._receives.get(me, []), self._sends.get(me, [])
+        for piece in range(self._pieces if sends else 0):
+            if self._tree:
+                yield added[piece]
+            operations = len(sends) + len(receives) - (piece == 0)
+            yield from self._work(processor, operations * self._transport.operation_s)
+            left = [self._environment.event() for _ in sends]
+            for index, event in zip(sends, left, strict=True):
+                self._environment.process(self._carry(index, piece, event))
+            yield self._environment.all_of(left)
+        yield self._environment.all_of([each for index in sends for each in self._arrived[index]])
+
+    def _work(self, processor: simpy.Resource, seconds: float) -> Steps:
+        if seconds:
+            with processor.request() as turn:
+                yield turn
+                yield self._environment.timeout(seconds)
+
+    def _carry(self, index: int, piece: int, left: simpy.Event) -> Steps:
+        """Carry one piece of a message to its receiver."""
+        src, dst = int(self._phase.src[index]), int(self._phase.dst[index])
         if src != dst:
-            yield self.environment.timeout(self.torus.machine.network.message_latency_s)
-            first, *others = self._stages(src, dst)
-            count = max(1, -(-int(nbytes) // self._packet_bytes))
-            packets = []
-            for _ in range(count):
-                with first.server.request() as turn:
-                    yield turn
-                    packets.append(self.environment.process(self._packet(others, nbytes / count)))
-                    yield self.environment.timeout(nbytes / count / first.bandwidth_bytes_per_s)
-            yield self.environment.all_of(packets)
-        arrived.succeed()
+            regime = self._transport.regime(self._piece_bytes, self._network.hops(src, dst))
+            if regime.copy_bytes_per_s:
+                yield self._environment.timeout(self._piece_bytes / regime.copy_bytes_per_s)
+            flight = self._network.send(src, dst, self._piece_bytes, interfaces=self._phase.interfaces)
+            yield flight.left
+            left.succeed()
+            yield flight.arrived
+            yield self._environment.timeout(regime.latency_s)
+        else:
+            left.succeed()
+        self._arrived[index][piece].succeed()
 
-    def _packet(self, stages: Sequence[_Stage], nbytes: float) -> Steps:
-        """Pass one packet on: its head goes ahead while its tail still keeps the servers behind busy (cut-through)."""
-        tail_s = self.environment.now
-        for stage in stages:
-            turn = stage.server.request()
-            yield turn
-            service_s = nbytes / stage.bandwidth_bytes_per_s
-            self.environment.process(self._keep_busy(stage.server, turn, service_s))
-            tail_s = max(tail_s, self.environment.now + service_s) + stage.latency_s
-            yield self.environment.timeout(stage.latency_s)
-        yield self.environment.timeout(tail_s - self.environment.now)
 
-    def _keep_busy(self, server: simpy.Resource, turn: Request, seconds: float) -> Steps:
-        yield self.environment.timeout(seconds)
-        server.release(turn)
-
-    def _stages(self, src: int, dst: int) -> list[_Stage]:
-        """Servers on the way of a message, interfaces taken in turn."""
-        node, network = self.torus.machine.node, self.torus.machine.network
-        from_node, to_node = src // node.devices, dst // node.devices
-        if from_node == to_node:
-            speed = node.peer_bandwidth_bytes_per_s or float("inf")
-            return [self._at(speed, "peer out", src), self._at(speed, "peer in", dst)]
-        links = links_on_route(self._place(src), self._place(dst), self.torus.box_axes)
-        interface, injection = node.interface_bandwidth_bytes_per_s, node.injection_bandwidth_bytes_per_s
-        return [
-            self._at(interface, "interface out", from_node, self._next("out", from_node)),
-            self._at(injection, "injection", from_node),
-            *(self._at(network.link_bandwidth_bytes_per_s, *link, latency_s=network.hop_latency_s) for link in links),
-            self._at(injection, "ejection", to_node),
-            self._at(interface, "interface in", to_node, self._next("in", to_node)),
-        ]
-
-    def _at(self, bandwidth_bytes_per_s: float, *key: object, latency_s: float = 0.0) -> _Stage:
-        server = self._server(*key)
-        return _Stage(server=server, bandwidth_bytes_per_s=bandwidth_bytes_per_s, latency_s=latency_s)
-
-    def _next(self, direction: str, node: int) -> int:
-        """Interface that takes the next message of a node."""
-        self._used[direction, node] += 1
-        return self._used[direction, node] % self.torus.machine.node.interfaces
+def _memory_bytes_per_s(machine: Machine) -> float:
+    device = machine.node.device
+    return device.memory_bandwidth_bytes_per_s * device.memory_efficiency

@@ -34,6 +34,7 @@ def route(
     axes: tuple[NetworkAxis, ...],
     *,
     bandwidth_bytes_per_s: float,
+    order: Sequence[int] | None = None,
 ) -> Routes:
     """Route messages in dimension order, first axis first, and count them on every link.
 
@@ -43,8 +44,9 @@ def route(
     Args:
         src: Coordinates of the senders along each axis, shape (messages,) each.
         dst: Coordinates of the receivers.
-        axes: Axes, in the order in which they are routed.
+        axes: Axes, in the order in which they are routed unless ``order`` says otherwise.
         bandwidth_bytes_per_s: One link.
+        order: Positions of the axes in the order in which they are routed.
 
     Returns:
         Links ``+x``, ``-x`` and so on, each an array over the coordinates of the nodes that the links leave.
@@ -52,8 +54,9 @@ def route(
     shape = tuple(axis.extent for axis in axes)
     at = np.ravel_multi_index(tuple(src), shape).astype(np.int64, copy=False)
     hops = np.zeros(len(at), np.int64)
-    links = []
-    for position, axis in enumerate(axes):
+    links: dict[int, list[Links]] = {}
+    for position in order if order is not None else range(len(axes)):
+        axis = axes[position]
         start, stop = src[position], dst[position]
         distance = signed_distance(start, stop, axis)
         stride = int(np.prod(shape[position + 1 :], dtype=np.int64))
@@ -61,13 +64,13 @@ def route(
         forward = _count(line, start, distance, shape=shape, position=position)
         # The links backward from a node are named by the node that they leave: one further than where they end.
         backward = _count(line, stop + 1, -distance, shape=shape, position=position)
-        for sign, messages in (("+", forward), ("-", backward)):
-            links.append(
-                Links(name=f"{sign}{axis.name}", messages=messages, bandwidth_bytes_per_s=bandwidth_bytes_per_s)
-            )
+        links[position] = [
+            Links(name=f"{sign}{axis.name}", messages=messages, bandwidth_bytes_per_s=bandwidth_bytes_per_s)
+            for sign, messages in (("+", forward), ("-", backward))
+        ]
         hops += np.abs(distance)
         at = line + stop * stride
-    return Routes(links=tuple(links), hops=hops)
+    return Routes(links=tuple(link for position in sorted(links) for link in links[position]), hops=hops)
 
 
 def together(parts: Sequence[Routes]) -> Routes:

@@ -1,7 +1,7 @@
 """How long the collectives and messages of one job take on its part of a machine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fujimi_core.errors import MachineError, unknown
 from fujimi_core.machine import Machine
@@ -11,7 +11,7 @@ from fujimi_core.placement import Placement
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind, Send
 
-from fujimi_sim.network.timing import Cost, least_s, phases_cost
+from fujimi_sim.network.timing import Cost, least_s, outline, phases_cost
 from fujimi_sim.slices import neighbours
 
 Intervals = Mapping[str, tuple[int, int]]
@@ -105,12 +105,16 @@ class CommunicationTimer:
             send: The message of each rank.
             where: Half-open interval on each mesh axis, as in a role; axes that are not named are whole.
         """
+        cost = self.send_cost(send, where)
+        return Timing(seconds=cost.seconds(send.nbytes), algorithm="send", bottleneck=cost.bottleneck(send.nbytes))
+
+    def send_cost(self, send: Send, where: Intervals | None = None) -> Cost:
+        """What such messages cost, for any size."""
         key = send.axis, send.offset, tuple(sorted((where or {}).items()))
         if key not in self._sends:
             src, dst = self._partners(send, where or {})
-            self._sends[key] = phases_cost([Phase(src=src, dst=dst)], self._topology)
-        cost = self._sends[key]
-        return Timing(seconds=cost.seconds(send.nbytes), algorithm="send", bottleneck=cost.bottleneck(send.nbytes))
+            self._sends[key] = phases_cost([Phase(src=src, dst=dst)], self._topology, transport="send")
+        return self._sends[key]
 
     def _time(self, collective: Collective, algorithm: str | None) -> Timing:
         members = self._mesh.groups(collective.axes).shape[1]
@@ -159,9 +163,7 @@ class CommunicationTimer:
         if key not in self._outlines:
             found = {name: built.phases(name) for name in built.names if built.automatic(name)}
             self._outlines[key] = {
-                name: [replace(phase, src=phase.src[:0], dst=phase.dst[:0]) for phase in phases]
-                for name, phases in found.items()
-                if phases is not None
+                name: [outline(phase) for phase in phases] for name, phases in found.items() if phases is not None
             }
         return self._outlines[key]
 
