@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from fujimi_sim.network.bench import Measurement
+from fujimi_sim.network.bench import Timed
 from fujimi_sim.network.heat import Busy, Heat
 from fujimi_sim.plot import image, require_drawable, write
 from fujimi_sim.simulation import count_of
@@ -37,7 +37,7 @@ def require_heat_drawable(path: Path) -> None:
     require_drawable(path, KINDS)
 
 
-def draw_heat(shown: Heat, ran: Measurement, machine: Machine, path: Path) -> None:
+def draw_heat(shown: Heat, ran: Timed, machine: Machine, path: Path) -> None:
     """Write a picture in the kind that the file's ending says.
 
     Args:
@@ -57,7 +57,7 @@ def draw_heat(shown: Heat, ran: Measurement, machine: Machine, path: Path) -> No
     write(content, path)
 
 
-def numbers(shown: Heat, ran: Measurement, machine: Machine) -> dict[str, Any]:
+def numbers(shown: Heat, ran: Timed, machine: Machine) -> dict[str, Any]:
     """What is drawn, as plain data; places without a link are None."""
     return {
         "machine": machine.name,
@@ -74,7 +74,7 @@ def numbers(shown: Heat, ran: Measurement, machine: Machine) -> dict[str, Any]:
     }
 
 
-def heat_figure(shown: Heat, ran: Measurement, machine: Machine) -> Figure:
+def heat_figure(shown: Heat, ran: Timed, machine: Machine) -> Figure:
     """Links over the plane of the two longest axes, one image an axis and direction, above mean and most of each kind.
 
     Where the network is no grid there are the bars alone.
@@ -95,7 +95,7 @@ def heat_figure(shown: Heat, ran: Measurement, machine: Machine) -> Figure:
     return picture
 
 
-def _title(ran: Measurement, machine: Machine, width: float) -> str:
+def _title(ran: Timed, machine: Machine, width: float) -> str:
     size = f" of {format_quantity(ran.nbytes, 'B')}" if ran.nbytes else ""
     what = f"{ran.collective}{size} on {count_of(ran.nodes, 'node')} of {machine.name}"
     if ran.ranks != ran.nodes:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fujimi_core.errors import FujimiError
@@ -20,12 +20,12 @@ from fujimi_sim.network.bench import (
     OPERATIONS,
     SEND,
     Bench,
-    Measurement,
+    Timed,
     part_of,
     require_operation,
     with_ranks_per_node,
 )
-from fujimi_sim.network.description import Part, axis_name, part_description, quantities
+from fujimi_sim.network.description import Part, Quantity, axis_name, part_description, quantities
 from fujimi_sim.network.heat import heat
 from fujimi_sim.simulation import count_of
 
@@ -127,11 +127,20 @@ def _show_text(machine: Machine, part: Part) -> str:
         f"topology: {machine.network.topology}, {count_of(machine.nodes, 'node')}",
         f"job: {count_of(part.nodes, 'node')} as {by(part.shape)}, {hops} from the first to the farthest",
         f"box: {'; '.join(box)}; {idle}",
-        table(["quantity", "value", "source"], [[each.key, each.shown, each.source] for each in found]),
+        table(["quantity", "value", "source"], _rows(found)),
     ]
     if unverified:
         lines.append(f"{unverified} of {len(found)} values are unverified: no document was found for them")
     return "\n".join(lines)
+
+
+def _rows(found: Sequence[Quantity]) -> list[list[str]]:
+    """Quantities; a source that is that of the line above is not written out again."""
+    above = ["", *(each.source for each in found)]
+    return [
+        [each.key, each.shown, "the same" if each.source and each.source == before else each.source]
+        for each, before in zip(found, above, strict=False)
+    ]
 
 
 # bench
@@ -146,7 +155,7 @@ def _bench(arguments: argparse.Namespace, plugins: Plugins) -> int:
     if arguments.ranks_per_node:
         machine = with_ranks_per_node(machine, arguments.ranks_per_node)
     sizes = _sizes(arguments)
-    found: list[Measurement] = []
+    found: list[Timed] = []
     for nodes in _nodes(arguments):
         part = part_of(machine, nodes=nodes, shape=arguments.shape, plugins=plugins)
         bench = Bench(machine, part, plugins=plugins)
@@ -158,13 +167,13 @@ def _bench(arguments: argparse.Namespace, plugins: Plugins) -> int:
     return 0
 
 
-def _run(bench: Bench, nbytes: int, arguments: argparse.Namespace) -> list[Measurement]:
+def _run(bench: Bench, nbytes: int, arguments: argparse.Namespace) -> list[Timed]:
     if arguments.algorithm == ALL:
         return bench.run_all(arguments.collective, nbytes)
     return [bench.run(arguments.collective, nbytes, algorithm=arguments.algorithm)]
 
 
-def _plot(bench: Bench, found: list[Measurement], path: Path) -> None:
+def _plot(bench: Bench, found: list[Timed], path: Path) -> None:
     """Draw the largest of what was run last, with the algorithm that was named or would be chosen."""
     from fujimi_sim.heat_plot import draw_heat
 
@@ -194,10 +203,10 @@ def _sizes(arguments: argparse.Namespace) -> list[int]:
     return [0]
 
 
-_Column = tuple[str, Callable[[Measurement], str]]
+_Column = tuple[str, Callable[[Timed], str]]
 
 
-def _bench_text(found: list[Measurement], machine: Machine) -> str:
+def _bench_text(found: list[Timed], machine: Machine) -> str:
     collective = found[0].collective
     bandwidths: list[_Column] = [
         ("bytes", lambda each: f"{each.nbytes:,}"),

@@ -30,6 +30,7 @@ class Phase:
             last stage gets its first piece, the first is stages - 1 pieces ahead.
         copied: Bytes that each endpoint copies in its own memory in each repeat, over one rank's whole buffer.
         fresh: Temporary buffers, each as long as the whole buffer, that the algorithm needs from here on.
+        extra_operations: Operations of the busiest endpoint on each piece besides sending and receiving it.
         lanes: Threads of an endpoint that send, receive and copy at the same time.
         interfaces: Interfaces of a node that the messages of an endpoint go through at most; None for all.
         teams: How often an endpoint brings its threads together, in all repeats.
@@ -49,6 +50,7 @@ class Phase:
     stages: int = 1
     copied: float = 0.0
     fresh: float = 0.0
+    extra_operations: int = 0
     lanes: int = 1
     interfaces: int | None = None
     teams: int = 0

@@ -26,7 +26,7 @@ _WITHOUT_OWN = {"all_gather", "reduce_scatter", "all_to_all", "gather", "scatter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Timed:
     """What one operation of one size takes.
 
     Args:
@@ -83,7 +83,7 @@ class Bench:
         self._names: dict[str, list[str]] = {}
         self._cost_of_send: Cost | None = None
 
-    def run(self, operation: str, nbytes: int, *, algorithm: str | None = None) -> Measurement:
+    def run(self, operation: str, nbytes: int, *, algorithm: str | None = None) -> Timed:
         """Time of an operation with one algorithm; with the one that a job would take if none is named.
 
         Raises:
@@ -96,7 +96,7 @@ class Bench:
         name = algorithm or self._chosen(operation, nbytes)
         return self._measured(operation, nbytes, name=name, chosen=None if algorithm else True)
 
-    def run_all(self, operation: str, nbytes: int) -> list[Measurement]:
+    def run_all(self, operation: str, nbytes: int) -> list[Timed]:
         """Time of an operation with every algorithm that can serve the ranks, fastest first.
 
         Raises:
@@ -127,7 +127,7 @@ class Bench:
                 " or more ranks per node"
             )
 
-    def _measured(self, operation: str, nbytes: int, *, name: str, chosen: bool | None) -> Measurement:
+    def _measured(self, operation: str, nbytes: int, *, name: str, chosen: bool | None) -> Timed:
         cost = self._cost(operation, nbytes, name)
         seconds, bottleneck = cost.seconds(nbytes), cost.bottleneck(nbytes)
         if not seconds > 0:
@@ -135,7 +135,7 @@ class Bench:
         factor = bus_factor(operation, self.ranks)
         algorithm_bytes_per_s = nbytes / seconds if nbytes else None
         network_s = busy_s(cost, nbytes)
-        return Measurement(
+        return Timed(
             collective=operation,
             nodes=len(self.part.nodes),
             ranks=self.ranks,

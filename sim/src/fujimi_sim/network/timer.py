@@ -1,5 +1,6 @@
 """How long the collectives and messages of one job take on its part of a machine."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -223,8 +224,20 @@ class _Built:
             MachineError: If no algorithm for this kind of collective has that name.
         """
         if name not in self._algorithms:
-            raise MachineError(unknown(f"algorithm for {self._kind}", name, self._algorithms))
+            raise MachineError(
+                unknown(f"algorithm for {self._kind}", name, {_family(each) for each in self._algorithms})
+            )
         if name not in self._phases:
             algorithm = self._algorithms[name]
             self._phases[name] = algorithm.phases(self._kind, self.groups, topology=self._topology)
         return self._phases[name]
+
+
+def _family(name: str) -> str:
+    """Name without numbers: hundreds differ by the size of segments and the number of lanes only.
+
+    >>> _family("bine_halving/65536x3"), _family("trinary_x3/4096")
+    ('bine_halving/SEGMENTxLANES', 'trinary_x3/SEGMENT')
+    """
+    name = re.sub(r"/\d+", "/SEGMENT", name)
+    return re.sub(r"(?<!_)x\d+$", "xLANES", name)

@@ -55,7 +55,7 @@ class PhaseCost:
         pieces = max(1, math.ceil(message / phase.segment_bytes)) if phase.segment_bytes else 1
         piece = message / pieces
         regime = transport.regime(piece, load.hops)
-        operations = load.operations
+        operations = load.operations + phase.extra_operations
         operations_s = (operations - 1) * transport.operation_s  # the first one is part of the latency
         latency_s = regime.latency_s + load.hops * self.machine.network.hop_latency_s + operations_s
         if phase.announced and message > transport.announce_bytes:

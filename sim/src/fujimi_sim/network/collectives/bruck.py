@@ -15,8 +15,9 @@ class Bruck:
     """All-gather and all-to-all of any number of members in ``ceil(log2 p)`` steps.
 
     An all-gather sends ``min(d, p - d)`` of p blocks over the distance d, ``(p - 1) / p`` in all, and turns its result
-    into place at the end. An all-to-all sends the blocks whose way has the binary digit d, about half of the buffer in
-    each step: it describes, packs and unpacks them block by block, and turns all blocks before and after.
+    into place at the end, by way of another buffer. An all-to-all sends the blocks whose way has the binary digit d,
+    about half of the buffer in each step: it describes, packs and unpacks them block by block, and turns all blocks
+    before and after.
 
     Source:
         J. Bruck, C.-T. Ho, S. Kipnis, E. Upfal, D. Weathersby, "Efficient Algorithms for All-to-All Communications in
@@ -38,7 +39,7 @@ class Bruck:
                 shifted(groups, -distance, share=min(distance, members - distance) / members)
                 for distance in powers(members)
             ]
-            return in_fresh([*steps, replace(last, copied=1.0)], 1.0)
+            return in_fresh([*steps, replace(last, copied=2.0)], 1.0)
         shares = {distance: blocks(members, distance) / members for distance in powers(members)}
         steps = [
             replace(shifted(groups, distance, share=share), copied=2 * share, plans=1, blocks=round(share * members))

@@ -8,12 +8,15 @@ from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 from numpy.typing import NDArray
 
+from fujimi_sim.network.collectives.members import in_fresh
 from fujimi_sim.network.collectives.trinary import RDMA, Trinary
 from fujimi_sim.network.collectives.whole_job import inside_nodes, leaders, on_the_job
 
 #: All-to-alls of larger groups are counted by this many distances instead of all of them.
 DISTANCES_COUNTED = 64
 MOST_MESSAGES = 1 << 20
+#: Members of groups that get no trinary trees for a broadcast.
+SMALL_GROUP = 32
 NOBODY = np.array([], np.int64)
 
 
@@ -165,7 +168,7 @@ class AxisTree:
         if src:
             stages = sum((extent - 1).bit_length() for extent in shape)
             edges = Phase(src=np.concatenate(src), dst=np.concatenate(dst))
-            before.append(replace(edges, segment_bytes=self.segment_bytes, stages=stages))
+            before.append(replace(edges, segment_bytes=self.segment_bytes, stages=stages, fresh=1.0))
         return [*before, *after]
 
 
@@ -180,7 +183,7 @@ class WholeBroadcast:
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase] | None:
         """Phases of a broadcast."""
-        return widest_broadcast(groups, topology) if groups.shape[1] > 1 else None
+        return in_fresh(list(widest_broadcast(groups, topology)), 1.0) if groups.shape[1] > 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +227,8 @@ class ReduceBroadcast:
 
 
 def widest_broadcast(groups: Endpoints, topology: Topology) -> Sequence[Phase]:
-    """Broadcast down six trees, or three, or one: as many as the job's grid has."""
-    for ways in (6, 3):
+    """Broadcast down six trees, or three, or one: as many as the job's grid has, one in small groups."""
+    for ways in (6, 3) if groups.shape[1] > SMALL_GROUP else ():
         trees = Trinary(ways=ways, segment_bytes=65_536)
         if phases := trees.phases(CollectiveKind.BROADCAST, groups, topology=topology):
             return [replace(phase, transport=RDMA) for phase in phases]

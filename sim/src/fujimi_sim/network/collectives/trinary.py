@@ -103,7 +103,12 @@ class TorusRings:
             # Receivers announce before each step that they are ready.
             stages += [replace(announced, repeats=steps) for announced in ready] + [ring]
             left = left / extents
-        copied = Phase(src=src[:0], dst=dst[:0], copied=1.0 if put and kind is not CollectiveKind.ALL_GATHER else 0.0)
+        copied = Phase(
+            src=src[:0],
+            dst=dst[:0],
+            copied=1.0 if put and kind is not CollectiveKind.ALL_GATHER else 0.0,
+            fresh=1.0 if put and kind is CollectiveKind.REDUCE_SCATTER else 0.0,
+        )
         own = Phase(src=src[:0], dst=dst[:0], copied=1 / groups.shape[1])
         return [copied, *there_and_back(kind, stages), own]
 

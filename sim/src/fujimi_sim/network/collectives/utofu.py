@@ -16,6 +16,7 @@ from fujimi_core.workload import CollectiveKind
 from numpy.typing import NDArray
 
 from fujimi_sim.network.collectives.bine import lanes_of, partners
+from fujimi_sim.network.collectives.members import in_fresh, powers
 from fujimi_sim.network.collectives.whole_job import on_the_job
 
 #: Longest put of uTofu: longer messages are cut.
@@ -79,6 +80,10 @@ class Puts:
             pairs.append((src, dst))
         return pairs
 
+    def _allocating(self, phases: list[Phase], *, buffers: float = 1.0) -> list[Phase]:
+        """The same phases; over MPI buffers are allocated in each call, puts use one that was registered before."""
+        return in_fresh(phases, buffers) if self.over_mpi else phases
+
     def _tell_partners(self, groups: Endpoints, steps: Steps) -> list[Phase]:
         """Everybody tells its partners of the first lane, and of the first mirrored one, where its buffers are."""
         if self.over_mpi:
@@ -100,7 +105,7 @@ class Puts:
             return []
         return [
             _fixed(groups.ravel(), groups[:, everyone ^ distance].ravel(), distance * self.lanes * ADDRESS_BYTES)
-            for distance in _powers(members)
+            for distance in powers(members)
         ]
 
 
@@ -152,10 +157,10 @@ class Halving(Puts):
         groups, steps = found
         exchanges, members = self._exchanges(groups, steps), groups.shape[1]
         if kind is CollectiveKind.REDUCE_SCATTER:
-            return [_copy(1.0, self.lanes, blocks=members), *self._scatter(exchanges)]
+            return self._allocating([_copy(1.0, self.lanes, blocks=members), *self._scatter(exchanges)])
         if kind is CollectiveKind.ALL_GATHER:
             own = _copy(1 / members, self.lanes)
-            return [own, *self._gather(exchanges), _copy(1.0, self.lanes, blocks=members)]
+            return self._allocating([own, *self._gather(exchanges), _copy(1.0, self.lanes, blocks=members)])
         told = self._tell_partners(groups, steps)
         # Threads that allocate memory at the same time wait for each other.
         plans = self.lanes if self.lanes == 1 else 2 * self.lanes
@@ -214,11 +219,11 @@ class Tree(Puts):
         groups, steps = found
         down = self._levels(groups, steps, nearest_first=self.nearest_first)
         if kind is CollectiveKind.GATHER:
-            return [*self._parts(down, up=True), _copy(1.0, self.lanes, blocks=groups.shape[1])]
+            return self._allocating([*self._parts(down, up=True), _copy(1.0, self.lanes, blocks=groups.shape[1])])
         if kind is CollectiveKind.SCATTER:
-            return [_copy(1.0, self.lanes, blocks=groups.shape[1]), *self._parts(down)]
+            return self._allocating([_copy(1.0, self.lanes, blocks=groups.shape[1]), *self._parts(down)])
         if kind is CollectiveKind.REDUCE:
-            return self._reduce(self._levels(groups, steps[:1]))
+            return self._allocating(self._reduce(self._levels(groups, steps[:1])), buffers=3.0)
         whole = [
             Phase(src=src, dst=dst, share=1 / self.lanes, segment_bytes=self.segment_bytes, lanes=self.lanes)
             for src, dst in down
@@ -234,6 +239,8 @@ class Tree(Puts):
                 repeats=self.lanes,
                 reduces=True,
                 segment_bytes=self._piece_bytes,
+                # Each piece is waited for, added up, sent on, and its sending waited for.
+                extra_operations=3,
                 announced=not self.over_mpi,
             )
             for src, dst in reversed(down)
@@ -283,7 +290,7 @@ class TwoTrees(Tree):
         told = self._tell_everybody(groups)
         if kind is CollectiveKind.BROADCAST:
             return [*told, *self._parts(down), *halving._gather(exchanges)]
-        return [*told, *halving._scatter(exchanges), *self._parts(down, up=True)]
+        return self._allocating([*told, *halving._scatter(exchanges), *self._parts(down, up=True)], buffers=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +328,3 @@ def _fixed(src: Endpoints, dst: Endpoints, nbytes: float) -> Phase:
 def _copy(share: float, lanes: int = 1, *, blocks: int = 0) -> Phase:
     """A copy of part of the buffer in everybody's memory, block by block where lanes have worked out an order."""
     return Phase(src=NOBODY, dst=NOBODY, copied=share, lanes=lanes, blocks=blocks * lanes, plans=lanes if blocks else 0)
-
-
-def _powers(members: int) -> list[int]:
-    return [1 << step for step in range((members - 1).bit_length())]
