@@ -11,12 +11,12 @@ import pytest
 from fujimi_core.errors import FujimiError
 from fujimi_core.machine import Machine, NetworkAxis
 from fujimi_sim.heat_plot import KINDS, draw_heat, heat_figure, numbers, require_heat_drawable
-from fujimi_sim.network.bench import Measurement
+from fujimi_sim.network.bench import Timed
 from fujimi_sim.network.heat import Busy, Heat
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-RAN = Measurement(
+RAN = Timed(
     collective="all_reduce",
     nodes=64,
     ranks=256,

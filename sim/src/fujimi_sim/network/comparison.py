@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fujimi_core.errors import MachineError
+from fujimi_core.errors import MachineError, unknown
 from fujimi_core.machine import Machine
 from fujimi_core.measurements import Measurement
 from fujimi_core.mesh import Mesh
@@ -48,7 +48,8 @@ def compare(
 ) -> tuple[list[Compared], list[Measurement]]:
     """Take every measurement for a collective of this machine.
 
-    An algorithm that cannot serve the job, which a library refuses as well, is replaced by the library's choice.
+    An algorithm that cannot serve the job or the collective, which a library refuses as well, is replaced by the
+    library's choice.
 
     Args:
         measurements: What was measured.
@@ -57,6 +58,9 @@ def compare(
 
     Returns:
         Those that can be compared, and those whose algorithm is not modelled.
+
+    Raises:
+        MachineError: If the machine does not have the nodes of a measurement, or nobody offers its algorithm.
     """
     found, left_out = [], []
     timers: dict[tuple[int, tuple[int, ...], int], CommunicationTimer] = {}
@@ -64,12 +68,23 @@ def compare(
         key = each.nodes, each.shape, each.ranks_per_node
         if key not in timers:
             timers[key] = _timer(each, machine, plugins)
+        if each.modelled:
+            _require_algorithm(each, plugins)
         compared = _compared(each, timers[key]) if each.modelled else None
         if compared is None:
             left_out.append(each)
         else:
             found.append(compared)
     return found, left_out
+
+
+def _require_algorithm(measured: Measurement, plugins: Plugins) -> None:
+    """Refuse a name that no algorithm has: the library's choice must not hide a typing error."""
+    offered = plugins.collectives()
+    if measured.collective != SEND and measured.algorithm and measured.algorithm not in offered:
+        kind = CollectiveKind(measured.collective)
+        names = [name for name, each in offered.items() if kind in each.kinds]
+        raise MachineError(unknown(f"algorithm for {kind}", measured.algorithm, names))
 
 
 def _timer(measured: Measurement, machine: Machine, plugins: Plugins) -> CommunicationTimer:

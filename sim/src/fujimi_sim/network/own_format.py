@@ -1,5 +1,6 @@
 """Measurements in this project's own words."""
 
+import math
 from pathlib import Path
 
 from fujimi_core.errors import unknown
@@ -34,9 +35,12 @@ def read(row: Row) -> Measurement:
 def parse_seconds(text: str) -> float:
     """A time; bare numbers are seconds."""
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        return parse(text, "s")
+        seconds = parse(text, "s")
+    if not math.isfinite(seconds):
+        raise ValueError(f"seconds is {text!r}; it must be finite")
+    return seconds
 
 
 #: Read where no plugin offers these columns; shape, ranks_per_node, dtype and algorithm may be left out.

@@ -106,7 +106,7 @@ def size(nbytes: int) -> str:
     """
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if nbytes >= 1 << power:
-            return f"{nbytes / (1 << power):.3g} {unit}"
+            return f"{nbytes / (1 << power):.4g} {unit}"
     return str(nbytes)
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
+from numpy.typing import NDArray
 
 _ADDS = (CollectiveKind.REDUCE, CollectiveKind.ALL_REDUCE)
 
@@ -59,10 +60,21 @@ def _everyone(groups: Endpoints, topology: Topology) -> Endpoints | None:
     if len(groups) > 1 or groups.size != math.prod(topology.shape) * devices:
         return None
     first_node, first_device = divmod(int(groups[0, 0]), devices)
-    everyone = topology.nodes[:, None] * devices + (np.arange(devices) + first_device) % devices
+    nodes = _nodes_on_the_grid(topology)
+    everyone = nodes[:, None] * devices + (np.arange(devices) + first_device) % devices
     if not np.array_equal(np.sort(groups[0]), np.sort(everyone.ravel())):
         return None
     grid = everyone.reshape(*topology.shape, devices)
-    at = np.unravel_index(int(np.flatnonzero(topology.nodes == first_node)[0]), topology.shape)
+    at = np.unravel_index(int(np.flatnonzero(nodes == first_node)[0]), topology.shape)
     rotated = np.roll(grid, [-int(place) for place in at], axis=tuple(range(len(at))))
     return rotated.reshape(-1, devices)
+
+
+def _nodes_on_the_grid(topology: Topology) -> NDArray[np.int64]:
+    """Nodes of the job in C order over its grid: a torus lists those of a box without a shape in a snake."""
+    nodes, devices = topology.nodes, topology.machine.node.devices
+    axes = topology.axes[:-1] if devices > 1 else topology.axes
+    if tuple(axis.extent for axis in axes) != tuple(topology.shape):
+        return nodes
+    places = topology.coordinates(nodes * devices)[: len(axes)]
+    return nodes[np.argsort(np.ravel_multi_index(tuple(places), topology.shape))]
