@@ -164,13 +164,10 @@ UTOFU = replace(
     team_bytes=8192,
     lane_team_s=3e-6,
 )
-#: The same for messages that wait until their receiver has announced itself, which packets know nothing about.
-ANNOUNCED = replace(UTOFU, regimes=(Regime(latency_s=1.5e-6 + UTOFU.announce_s),))
 TOFU_TRANSPORTS = {
     "mpi": MPI,
     "rdma": replace(MPI, regimes=(Regime(latency_s=2e-6),), operation_s=2e-7, call_s=1e-5),
     "utofu": UTOFU,
-    "utofu, announced": ANNOUNCED,
     "tofu_barrier": Transport(regimes=(Regime(latency_s=2e-7),), call_s=2e-6),
 }
 #: Shapes of jobs on a Tofu of 2 x 2 x 2 units, and ranks of a node.
@@ -297,17 +294,9 @@ def packet_bytes(phases, nbytes):
 
 
 def fast_and_packets_s(phases, *, nbytes, torus, transport):
-    """Both times, without what only the fast way knows: waiting for announcements is made part of the latency."""
-    phases = [replace(phase, extra_operations=0) for phase in phases]
-    least_bytes = torus.machine.network.transport(transport).announce_bytes
-    waiting = [
-        replace(phase, transport=f"{transport}, announced")
-        if phase.announced and phase.share * nbytes > least_bytes
-        else phase
-        for phase in phases
-    ]
+    """Both times."""
     packets_s = packet_seconds(
-        waiting, nbytes=nbytes, torus=torus, packet_bytes=packet_bytes(phases, nbytes), transport=transport
+        phases, nbytes=nbytes, torus=torus, packet_bytes=packet_bytes(phases, nbytes), transport=transport
     )
     return phases_cost(phases, torus, transport=transport).seconds(nbytes), packets_s
 

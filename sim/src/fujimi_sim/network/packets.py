@@ -38,6 +38,8 @@ def packet_seconds(
 
     - It pays ``operation_s`` for each piece sent and received, before the piece leaves, or when it has come if it sends
       none. The first is part of the latency.
+    - It pays ``handshake_s`` for each of those on a further piece, and extra operations for each piece that comes.
+    - Where receivers announce themselves, the first piece of a message leaves ``announce_s`` later.
     - Where the transport copies, each piece is copied before it leaves, but several messages at the same time.
     - It makes its plans before a step, and copies in its memory after it.
 
@@ -119,6 +121,8 @@ class _Step:
         self._tree = tree
         self._pieces = 1 if rehearses else pieces
         self._piece_bytes = message / pieces
+        waits = phase.announced and message > transport.announce_bytes
+        self._announced_s = transport.announce_s if waits else 0.0
         self._addition_s = self._addition(network.torus.machine) if phase.reduces else 0.0
         self._planned_s = 0.0 if rehearses else self._plan()
         self._copied_s = 0.0 if rehearses else self._copy(network.torus.machine, nbytes)
@@ -162,7 +166,8 @@ class _Step:
         for piece in range(self._pieces):
             yield self._environment.all_of([self._arrived[index][piece] for index in receives])
             operations = 0 if sends or not receives else len(receives) - (piece == 0)
-            work_s = operations * self._transport.operation_s + len(receives) * self._addition_s
+            extra_s = self._phase.extra_operations * self._transport.operation_s if receives else 0.0
+            work_s = self._operations_s(operations, piece) + extra_s + len(receives) * self._addition_s
             yield from self._work(processor, work_s)
             added[piece].succeed()
 
@@ -173,12 +178,17 @@ class _Step:
             if self._tree:
                 yield added[piece]
             operations = len(sends) + len(receives) - (piece == 0)
-            yield from self._work(processor, operations * self._transport.operation_s)
+            yield from self._work(processor, self._operations_s(operations, piece))
             left = [self._environment.event() for _ in sends]
             for index, event in zip(sends, left, strict=True):
                 self._environment.process(self._carry(index, piece, event))
             yield self._environment.all_of(left)
         yield self._environment.all_of([each for index in sends for each in self._arrived[index]])
+
+    def _operations_s(self, operations: int, piece: int) -> float:
+        """Operations on a piece; those on a further piece wait for the handshake that the first has in its latency."""
+        handshake_s = self._transport.regime(self._piece_bytes, 1).handshake_s if piece else 0.0
+        return operations * (self._transport.operation_s + handshake_s)
 
     def _work(self, processor: simpy.Resource, seconds: float) -> Steps:
         if seconds:
@@ -191,6 +201,8 @@ class _Step:
         src, dst = int(self._phase.src[index]), int(self._phase.dst[index])
         if src != dst:
             regime = self._transport.regime(self._piece_bytes, self._network.hops(src, dst))
+            if self._announced_s and piece == 0:
+                yield self._environment.timeout(self._announced_s)
             if regime.copy_bytes_per_s:
                 yield self._environment.timeout(self._piece_bytes / regime.copy_bytes_per_s)
             flight = self._network.send(src, dst, self._piece_bytes, interfaces=self._phase.interfaces)
