@@ -16,7 +16,6 @@ from fujimi_core.records import to_table
 from fujimi_core.workload import Collective, CollectiveKind, Kernel, Memory, Role, Workload
 from fujimi_sim.simulation import (
     Report,
-    count_of,
     draw_slowness,
     precision_on,
     simulate,
@@ -304,8 +303,3 @@ def test_report_of_a_workload_says_what_it_cost(machine: Machine, plugins: Plugi
     assert (report.machine, report.job, len(report.points)) == ("toy", "hand-made", 1)
     assert report.simulation.cpu_s > 0
     assert report.simulation.peak_rss_bytes > 10**7  # an interpreter with numpy takes that much
-
-
-@pytest.mark.parametrize(("number", "words"), [(1, "1 node"), (2, "2 nodes"), (158_976, "158,976 nodes")])
-def test_one_thing_is_no_things(number: int, words: str) -> None:
-    assert count_of(number, "node") == words

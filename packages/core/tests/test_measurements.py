@@ -21,9 +21,7 @@ def read(row: Row) -> Measurement | None:
 @pytest.fixture
 def toy(tmp_path: Path) -> MeasurementFile:
     path = tmp_path / "toy.csv"
-    path.write_text(
-        "# by nobody\nwhat,nodes,us,note\nbarrier,4,2,\n\npause,1,0,\nall_reduce,8,7,x\n", encoding="utf-8"
-    )
+    path.write_text("# by nobody\nwhat,nodes,us,note\nbarrier,4,2,\n\npause,1,0,\nall_reduce,8,7,x\n", encoding="utf-8")
     return MeasurementFile(
         name="toy", machine="abacus", source="nobody", path=path, columns=("what", "nodes", "us"), read=read
     )

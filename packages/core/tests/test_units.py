@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fujimi_core.units import SUFFIXES, format_quantity, parse, unit_of
+from fujimi_core.units import SUFFIXES, count_of, format_quantity, parse, unit_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +97,8 @@ def test_name_of_a_field_tells_its_unit() -> None:
     assert unit_of("nbytes") == "B"
     assert unit_of("nodes") is None
     assert all(unit_of(f"x{suffix}") == unit for suffix, unit in SUFFIXES.items())
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 node"), (2, "2 nodes"), (158_976, "158,976 nodes")])
+def test_one_thing_is_no_things(number: int, words: str) -> None:
+    assert count_of(number, "node") == words

@@ -16,9 +16,10 @@ from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
 from fujimi_core.tables import table
+from fujimi_core.units import count_of
 
 from fujimi_sim import summary
-from fujimi_sim.simulation import Report, count_of, simulate_job, simulate_workload
+from fujimi_sim.simulation import Report, simulate_job, simulate_workload
 
 
 def commands() -> list[Command]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from fujimi_core.machine import Machine
-from fujimi_core.units import format_quantity
+from fujimi_core.units import count_of, format_quantity
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -20,7 +20,6 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from fujimi_sim.network.bench import Timed
 from fujimi_sim.network.heat import Busy, Heat
 from fujimi_sim.plot import image, require_drawable, write
-from fujimi_sim.simulation import count_of
 
 KINDS = (".json", ".png", ".svg")
 _MEAN, _MAX, _INK, _NO_LINK = "#9fb8c8", "#2a6f97", "#444444", "#dddddd"

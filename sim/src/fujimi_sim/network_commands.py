@@ -12,7 +12,7 @@ from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
 from fujimi_core.tables import table
-from fujimi_core.units import format_quantity
+from fujimi_core.units import count_of, format_quantity
 
 from fujimi_sim import network_arguments as read
 from fujimi_sim.network.allocation import by
@@ -27,7 +27,6 @@ from fujimi_sim.network.bench import (
 )
 from fujimi_sim.network.description import Part, Quantity, axis_name, part_description, quantities
 from fujimi_sim.network.heat import heat
-from fujimi_sim.simulation import count_of
 
 ALL = "all"
 BARRIER = "barrier"

@@ -12,13 +12,13 @@ import matplotlib as mpl
 from fujimi_core.errors import FujimiError, RunError, unknown
 from fujimi_core.machine import Machine
 from fujimi_core.records import to_table
-from fujimi_core.units import format_quantity
+from fujimi_core.units import count_of, format_quantity
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
 from fujimi_sim import summary
-from fujimi_sim.simulation import Point, Report, count_of
+from fujimi_sim.simulation import Point, Report
 
 _BLUE, _ORANGE, _GREY, _INK = "#2a6f97", "#e07a5f", "#c9c9c9", "#444444"
 _SHARES: list[tuple[str, str, Callable[[Point], float]]] = [

@@ -12,6 +12,7 @@ from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.job import Job, Precision
 from fujimi_core.machine import Device, Machine
 from fujimi_core.plugins import Plugins
+from fujimi_core.units import count_of
 from fujimi_core.workload import Kernel, Workload
 
 from fujimi_sim.meetings import Seconds
@@ -239,15 +240,6 @@ def _peak(workload: Workload, device: Device) -> float:
 def _way_out(ranks: int, machine: Machine) -> str:
     nodes, left = divmod(ranks, machine.node.devices)
     return f"use --nodes {nodes}, or " if not left and nodes <= machine.nodes else ""
-
-
-def count_of(number: int, what: str) -> str:
-    """Write a number of things.
-
-    >>> count_of(1, "node"), count_of(1_024, "node")
-    ('1 node', '1,024 nodes')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _cost() -> Cost:

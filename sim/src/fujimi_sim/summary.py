@@ -1,9 +1,9 @@
 """A report in words: its table, and whether the job fits into memory."""
 
 from fujimi_core.machine import Machine
-from fujimi_core.units import format_quantity
+from fujimi_core.units import count_of, format_quantity
 
-from fujimi_sim.simulation import Point, Report, count_of
+from fujimi_sim.simulation import Point, Report
 
 HEADER = (
     "nodes",

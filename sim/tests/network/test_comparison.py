@@ -67,7 +67,7 @@ def test_without_a_name_the_library_chooses(machine, plugins, library):
     assert found.seconds == pytest.approx(5e-6 + ring_s(4e6, 4, gathers=True) + ring_s(4e6, 4, gathers=False))
 
 
-@pytest.mark.parametrize("algorithm", ["bine_halvingx1", "pairwise"])
+@pytest.mark.parametrize("algorithm", ["bine_halving_x1", "pairwise"])
 def test_an_algorithm_that_cannot_serve_is_replaced_by_the_choice_of_the_library(machine, plugins, library, algorithm):
     # Six members are no power of two; pairwise is for other collectives.
     ((found,), left_out) = compare([measured(nodes=6, algorithm=algorithm)], machine, plugins=plugins)

@@ -105,7 +105,7 @@ ONE_STEP = {
     "reduced in a circle": {"stages": 5, "segment_bytes": 8192, "reduces": True},
 }
 MPI = Transport(
-    regimes=(Regime(latency_s=1e-6, copy_bytes_per_s=1e10, up_to_bytes=2000), Regime(latency_s=2e-6)),
+    regimes=(Regime(latency_s=1e-6, copy_bytes_per_s=1e10, up_to_bytes=2000), Regime(latency_s=2e-6, handshake_s=5e-7)),
     operation_s=1e-7,
     call_s=5e-7,
     lane_s=1e-6,
@@ -141,7 +141,8 @@ def test_messages_go_through_no_more_interfaces_than_their_phase_has(machine_of,
 @pytest.mark.parametrize("reduces", [False, True])
 @pytest.mark.parametrize("pieces", [1, 2, 9])
 def test_pieces_go_down_and_up_a_chain_one_behind_the_other(machine_of, pieces, reduces):
-    machine = machine_of(6, wrap=False, transports={"mpi": replace(MPI, operation_s=0.0)}, **A64FX)
+    alone = replace(MPI, operation_s=0.0, regimes=(MPI.regimes[0], replace(MPI.regimes[1], handshake_s=0.0)))
+    machine = machine_of(6, wrap=False, transports={"mpi": alone}, **A64FX)
     phase = Phase(src=np.arange(5), dst=np.arange(1, 6), stages=5, segment_bytes=16_384, reduces=reduces)
     fast_s, packets_s = both([phase], machine, nbytes=pieces * 16_384)
     assert packets_s == pytest.approx(fast_s, rel=0.01)

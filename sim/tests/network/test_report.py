@@ -180,8 +180,8 @@ def test_the_page_says_who_measured(shown):
         ("ring", "ring"),
         ("chain/4096", "chain"),
         ("trinary_x6/65536", "trinary_x6"),
-        ("bine_halving/4096x6", "bine_halving x6"),
-        ("bine_halvingx6", "bine_halvingx6"),
+        ("bine_halving_x6/4096", "bine_halving_x6"),
+        ("bine_halving_x6", "bine_halving_x6"),
     ],
 )
 def test_algorithms_with_other_segments_are_one_line(algorithm, family):

@@ -102,6 +102,15 @@ def format_quantity(value: float, unit: str) -> str:
     return f"{digits} {prefix}{unit}"
 
 
+def count_of(number: int, what: str) -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "node"), count_of(1_024, "node")
+    ('1 node', '1,024 nodes')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text.replace(",", ""))

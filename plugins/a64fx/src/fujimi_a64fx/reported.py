@@ -128,7 +128,7 @@ def algorithm_name(collective: str, reported: str, nbytes: int) -> str | None:
     """Name of a reported algorithm here: empty if the library chose, None if there is none.
 
     >>> algorithm_name("all_reduce", "BINE-B_CONT-UTOFU-1048576-3", 2**23)
-    'bine_halving/1048576x3'
+    'bine_halving_x3/1048576'
     >>> algorithm_name("broadcast", "default-trinaryx6", 2**23)
     'trinary_x6/16384'
     """
@@ -154,7 +154,7 @@ def _bine(family: str, variant: str, layer: str, segment: str, lanes: str) -> st
     over = "_mpi" if layer == "MPI" else ""
     # The exchange of whole buffers ignores its segments.
     pieces = f"/{segment}" if int(segment) and variant != "L" else ""
-    return f"{'bine' if family == 'BINE' else 'doubling'}_{_BINE_VARIANTS[variant]}{over}{pieces}x{lanes}"
+    return f"{'bine' if family == 'BINE' else 'doubling'}_{_BINE_VARIANTS[variant]}{over}_x{lanes}{pieces}"
 
 
 def _collective(row: Row) -> Measurement:

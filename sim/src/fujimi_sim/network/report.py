@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fujimi_core.measurements import Measurement
 from fujimi_core.tables import table
-from fujimi_core.units import format_quantity
+from fujimi_core.units import count_of, format_quantity
 
 from fujimi_sim.network.bench import SEND
 from fujimi_sim.network.comparison import Compared
@@ -111,10 +111,8 @@ def size(nbytes: int) -> str:
 
 
 def _algorithm(each: Compared) -> str:
+    """Name without its segment; in italics if the benchmark did not name it."""
     name = each.algorithm.partition("/")[0]
-    lanes = each.algorithm.rpartition("x")[2] if "_" in name and each.algorithm[-1:].isdigit() else ""
-    if "/" in each.algorithm and "x" in each.algorithm.partition("/")[2]:
-        name += f" x{lanes}"
     return name if each.named else f"*{name}*"
 
 
@@ -173,7 +171,7 @@ def _left_out(left_out: Sequence[Measurement]) -> list[str]:
         counts[each.collective, each.reported] += 1
     lines = [[collective, reported, str(count)] for (collective, reported), count in sorted(counts.items())]
     return [
-        f"### Not modelled: {len(left_out)} rows",
+        f"### Not modelled: {count_of(len(left_out), 'row')}",
         "Nobody says how these algorithms work, or nothing here does what they do.",
         markdown(["collective", "reported", "rows"], lines),
     ]
@@ -191,4 +189,4 @@ def text(errors: dict[str, Errors], *, left_out: int) -> str:
         for name, each in errors.items()
     ]
     shown = table(["rows", "number", "MAPE", "median", "bias"], lines)
-    return f"{shown}\nnot modelled: {left_out:,} rows" if left_out else shown
+    return f"{shown}\nnot modelled: {count_of(left_out, 'row')}" if left_out else shown

@@ -236,8 +236,7 @@ class _Built:
 def _family(name: str) -> str:
     """Name without numbers: hundreds differ by the size of segments and the number of lanes only.
 
-    >>> _family("bine_halving/65536x3"), _family("trinary_x3/4096")
-    ('bine_halving/SEGMENTxLANES', 'trinary_x3/SEGMENT')
+    >>> _family("bine_halving_x3/65536"), _family("chain/4096")
+    ('bine_halving_xN/SEGMENT', 'chain/SEGMENT')
     """
-    name = re.sub(r"/\d+", "/SEGMENT", name)
-    return re.sub(r"(?<!_)x\d+$", "xLANES", name)
+    return re.sub(r"_x\d+", "_xN", re.sub(r"/\d+", "/SEGMENT", name))

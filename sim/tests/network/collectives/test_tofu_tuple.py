@@ -22,9 +22,9 @@ def test_no_algorithm_is_there_twice_under_two_names():
 def test_there_are_all_lanes_and_segments_of_both_kinds_of_distances(distances):
     names = {each.name for each in TOFU}
     for lanes in LANES:
-        assert f"{distances}_wholex{lanes}" in names
+        assert f"{distances}_whole_x{lanes}" in names
         for segment in SEGMENTS:
-            assert f"{distances}_halving{f'/{segment}' if segment else ''}x{lanes}" in names
+            assert f"{distances}_halving_x{lanes}{f'/{segment}' if segment else ''}" in names
 
 
 def test_there_are_trees_for_all_segments():

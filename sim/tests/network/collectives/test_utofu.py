@@ -342,12 +342,12 @@ def test_a_whole_exchange_takes_latency_hops_and_the_buffer_for_each_step(machin
 @pytest.mark.parametrize(
     ("algorithm", "name"),
     [
-        (Halving(bine=True, lanes=6, segment_bytes=4096), "bine_halving/4096x6"),
-        (WholeExchange(bine=False, lanes=3), "doubling_wholex3"),
-        (Tree(buffered=True, lanes=2), "bine_tree_bufferedx2"),
-        (Tree(nearest_first=False), "bine_tree_farx1"),
-        (TwoTrees(over_mpi=True), "bine_two_trees_mpix1"),
-        (Forwarding(bine=False), "doubling_forwardingx1"),
+        (Halving(bine=True, lanes=6, segment_bytes=4096), "bine_halving_x6/4096"),
+        (WholeExchange(bine=False, lanes=3), "doubling_whole_x3"),
+        (Tree(buffered=True, lanes=2), "bine_tree_buffered_x2"),
+        (Tree(nearest_first=False), "bine_tree_far_x1"),
+        (TwoTrees(over_mpi=True), "bine_two_trees_mpi_x1"),
+        (Forwarding(bine=False), "doubling_forwarding_x1"),
     ],
 )
 def test_names_say_distances_family_segment_and_lanes(algorithm, name):

@@ -54,7 +54,7 @@ class Puts:
 
     def _named(self, what: str) -> str:
         segment = f"/{self.segment_bytes}" if self.segment_bytes else ""
-        return f"{'bine' if self.bine else 'doubling'}_{what}{'_mpi' if self.over_mpi else ''}{segment}x{self.lanes}"
+        return f"{'bine' if self.bine else 'doubling'}_{what}{'_mpi' if self.over_mpi else ''}_x{self.lanes}{segment}"
 
     @property
     def _piece_bytes(self) -> int | None:
