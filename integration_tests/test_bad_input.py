@@ -204,3 +204,26 @@ def test_plugin_that_raises_at_import_is_refused_in_strict_mode(refused, broken_
     said = refused("machine", "list", PYTHONPATH=broken_plugin, FUJIMI_STRICT_PLUGINS="1")
     assert "'broken'" in said
     assert "its library is missing" in said
+
+
+def test_measurements_with_a_wrong_column_are_refused_with_what_is_allowed(refused, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("collective,nodes,size,seconds\nall_reduce,8,1024,1e-5\n")
+    for command in (["network", "fit", "fugaku"], ["validate", "network"]):
+        said = refused(*command, file)
+        assert "mine.csv: columns are collective, nodes, size, seconds; needed: " in said
+        assert "collective, nodes, bytes, seconds" in said
+
+
+def test_a_measurement_that_makes_no_sense_is_refused_with_its_line(refused, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("collective,nodes,bytes,seconds\nall_reduce,8,1024,1e-5\nall_redoce,8,1024,1e-5\n")
+    said = refused("validate", "network", file)
+    assert "mine.csv, line 3: Unknown collective: 'all_redoce'" in said
+    assert "Did you mean 'all_reduce'?" in said
+
+
+def test_a_machine_without_transports_cannot_be_fitted(refused, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("collective,nodes,bytes,seconds\nall_reduce,8,1024,1e-5\n")
+    assert "machine 'abci3' has no parameters to fit" in refused("network", "fit", "abci3", file)
