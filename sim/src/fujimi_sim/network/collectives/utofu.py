@@ -157,10 +157,13 @@ class Halving(Puts):
         groups, steps = found
         exchanges, members = self._exchanges(groups, steps), groups.shape[1]
         if kind is CollectiveKind.REDUCE_SCATTER:
-            return self._allocating([_copy(1.0, self.lanes, blocks=members), *self._scatter(exchanges)])
+            # The longest part that comes in is half of the buffer.
+            in_order = _copy(1.0, self.lanes, blocks=members)
+            return self._allocating([in_order, *self._scatter(exchanges)], buffers=0.5)
         if kind is CollectiveKind.ALL_GATHER:
             own = _copy(1 / members, self.lanes)
-            return self._allocating([own, *self._gather(exchanges), _copy(1.0, self.lanes, blocks=members)])
+            in_place = _copy(1.0, self.lanes, blocks=members)
+            return self._allocating([own, *self._gather(exchanges), in_place], buffers=0.5)
         told = self._tell_partners(groups, steps)
         # Threads that allocate memory at the same time wait for each other.
         plans = self.lanes if self.lanes == 1 else 2 * self.lanes
@@ -221,7 +224,8 @@ class Tree(Puts):
         if kind is CollectiveKind.GATHER:
             return self._allocating([*self._parts(down, up=True), _copy(1.0, self.lanes, blocks=groups.shape[1])])
         if kind is CollectiveKind.SCATTER:
-            return self._allocating([_copy(1.0, self.lanes, blocks=groups.shape[1]), *self._parts(down)])
+            in_order = _copy(1.0, self.lanes, blocks=groups.shape[1])
+            return self._allocating([in_order, *self._parts(down)], buffers=0.5)
         if kind is CollectiveKind.REDUCE:
             return self._allocating(self._reduce(self._levels(groups, steps[:1])), buffers=3.0)
         whole = [
@@ -239,8 +243,8 @@ class Tree(Puts):
                 repeats=self.lanes,
                 reduces=True,
                 segment_bytes=self._piece_bytes,
-                # Each piece is waited for, added up, sent on, and its sending waited for.
-                extra_operations=3,
+                # Each piece is not only received, but also added up, and sent on by most.
+                extra_operations=2,
                 announced=not self.over_mpi,
             )
             for src, dst in reversed(down)
