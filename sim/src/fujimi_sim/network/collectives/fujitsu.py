@@ -13,7 +13,7 @@ from fujimi_sim.network.collectives.trinary import RDMA, Trinary
 from fujimi_sim.network.collectives.whole_job import inside_nodes, leaders, on_the_job
 
 #: All-to-alls of larger groups are counted by this many distances instead of all of them.
-DISTANCES_COUNTED = 64
+DISTANCES_COUNTED = 24
 MOST_MESSAGES = 1 << 20
 #: Members of groups that get no trinary trees for a broadcast.
 SMALL_GROUP = 32
