@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from fujimi_core.machine import Regime, Transport
 from fujimi_core.workload import CollectiveKind
-from fujimi_sim.network.collectives import fujitsu
 from fujimi_sim.network.collectives.fujitsu import (
     AxisTree,
     GatherBroadcast,
     InOrderBinary,
     Pulled,
     ReduceBroadcast,
-    Spread,
     TofuBarrier,
     WholeBroadcast,
     halving_edges,
@@ -145,29 +143,6 @@ def received(phases, endpoints):
     for phase in phases:
         np.add.at(found, phase.dst, phase.share * phase.repeats)
     return found
-
-
-@pytest.mark.parametrize("members", [2, 3, 8, 30])
-def test_everybody_sends_a_part_to_everybody_else_through_one_interface(job, members):
-    (phase,) = phases_of(Spread(), CollectiveKind.ALL_TO_ALL, job(members))
-    assert phase.interfaces == 1
-    pairs = Counter(zip(phase.src.tolist(), phase.dst.tolist(), strict=True))
-    assert pairs == Counter((src, dst) for src in range(members) for dst in range(members) if src != dst)
-    assert phase.share == 1 / members
-
-
-def test_sampled_distances_stand_for_as_many_bytes_as_all(job, monkeypatch):
-    part = job(16, 16)
-    (exact,) = phases_of(Spread(), CollectiveKind.ALL_TO_ALL, part)
-    monkeypatch.setattr(fujitsu, "MOST_MESSAGES", 0)
-    (sampled,) = phases_of(Spread(), CollectiveKind.ALL_TO_ALL, part)
-    assert sampled.src.size == fujitsu.DISTANCES_COUNTED * 256
-    assert received([exact], 256) == pytest.approx(255 / 256)
-    # 64 distances, each for four; the last of 255 is one too many.
-    assert received([sampled], 256) == pytest.approx(256 / 256)
-    # They take about as long, though not all links carry what they carry with all distances.
-    seconds = [phases_cost([phase], part[0]).seconds(1e9) for phase in (exact, sampled)]
-    assert seconds[1] == pytest.approx(seconds[0], rel=0.1)
 
 
 def test_the_first_member_pulls_all_parts_through_two_interfaces(job):

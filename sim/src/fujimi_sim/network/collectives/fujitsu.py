@@ -12,9 +12,6 @@ from fujimi_sim.network.collectives.members import in_fresh
 from fujimi_sim.network.collectives.trinary import RDMA, Trinary
 from fujimi_sim.network.collectives.whole_job import inside_nodes, leaders, on_the_job
 
-#: All-to-alls of larger groups are counted by this many distances instead of all of them.
-DISTANCES_COUNTED = 24
-MOST_MESSAGES = 1 << 20
 #: Members of groups that get no trinary trees for a broadcast.
 SMALL_GROUP = 32
 NOBODY = np.array([], np.int64)
@@ -48,29 +45,6 @@ class TofuBarrier:
             for axis, extent in enumerate(shape)
             for step in range((extent - 1).bit_length())
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """All-to-all in which everybody sends to everybody at once, through one interface."""
-
-    name: str = "spread"
-    transport: str = RDMA
-    automatic: bool = False
-    kinds: frozenset[CollectiveKind] = frozenset({CollectiveKind.ALL_TO_ALL})
-
-    def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
-        """One phase; of large groups some evenly spread distances stand for all."""
-        members = groups.shape[1]
-        if members == 1:
-            return []
-        count = members - 1 if groups.size * members <= MOST_MESSAGES else DISTANCES_COUNTED
-        distances = np.unique(np.linspace(1, members - 1, min(count, members - 1)).astype(np.int64))
-        places = np.arange(members)
-        dst = np.concatenate([groups[:, (places + distance) % members].ravel() for distance in distances])
-        src = np.tile(groups.ravel(), len(distances))
-        repeats = -(-(members - 1) // len(distances))
-        return [Phase(src=src, dst=dst, share=1 / members, repeats=repeats, interfaces=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from fujimi_sim.network.collectives.fujitsu import (
     InOrderBinary,
     Pulled,
     ReduceBroadcast,
-    Spread,
     TofuBarrier,
     WholeBroadcast,
 )
+from fujimi_sim.network.collectives.spread import Spread
 from fujimi_sim.network.collectives.trinary import TorusRings, Trinary
 from fujimi_sim.network.collectives.utofu import Forwarding, Halving, Tree, TwoTrees, WholeExchange
 
