@@ -7,6 +7,7 @@ from fujimi_core.mesh import Mesh
 from fujimi_sim.network.collectives.grid import grid
 from fujimi_sim.network.islands import NonBlocking
 from fujimi_sim.network.placing import nested_snake, place
+from fujimi_sim.network.tofu import Tofu
 from fujimi_sim.network.torus import Torus
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +75,13 @@ def test_every_point_of_a_mesh_has_its_own_place_in_the_box(extents, data):
         left //= shape[-1]
     coordinates = nested_snake([left, *shape], extents)
     assert len(np.unique(np.ravel_multi_index(tuple(coordinates), extents))) == math.prod(extents)
+
+
+def test_tensor_parallel_groups_of_fugaku_llm_stay_in_one_tofu_unit_each(fugaku):
+    # Fugaku-LLM 13B: pipeline 8, data 288, tensor 6, on 48x6x48 nodes (DeepSpeedFugaku, scripts/13b).
+    mesh = Mesh.of(pp=8, dp=288, tp=6)
+    tofu = Tofu.of(fugaku)
+    placement = place(mesh, fugaku, tofu.allocate(13_824, shape=(48, 6, 48)), nodes=13_824)
+    assert len(np.unique(placement.nodes)) == 13_824
+    units = placement.nodes[mesh.groups(("tp",))] // 12
+    assert (units == units[:, :1]).all()
