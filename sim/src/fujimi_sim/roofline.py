@@ -25,7 +25,7 @@ def kernel_seconds(kernel: Kernel, device: Device) -> float:
     Source:
         Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
     """
-    memory_s = kernel.nbytes / (device.memory_bandwidth_bytes_per_s * device.memory_efficiency)
+    memory_s = kernel.nbytes / device.streaming_bytes_per_s
     return device.kernel_overhead_s + max(_arithmetic_s(kernel, device), memory_s)
 
 

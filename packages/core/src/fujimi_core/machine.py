@@ -41,6 +41,11 @@ class Device:
         if not self.peak_flops_per_s or min(self.peak_flops_per_s.values()) <= 0:
             raise ValueError(f"device {self.name!r}: peak_flops_per_s needs a positive number for at least one dtype")
 
+    @property
+    def streaming_bytes_per_s(self) -> float:
+        """Memory bandwidth that streaming reaches."""
+        return self.memory_bandwidth_bytes_per_s * self.memory_efficiency
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:

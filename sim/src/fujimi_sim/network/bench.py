@@ -10,14 +10,16 @@ from fujimi_core.mesh import Mesh
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.placement import fill_nodes
 from fujimi_core.plugins import Plugins
-from fujimi_core.workload import Collective, CollectiveKind
+from fujimi_core.workload import Collective, CollectiveKind, Send
 
 from fujimi_sim.network.allocation import by
 from fujimi_sim.network.timer import CommunicationTimer
-from fujimi_sim.network.timing import TOUCHES_OF_A_COPY, Cost, phases_cost
+from fujimi_sim.network.timing import TOUCHES_OF_A_COPY, Cost
 
 #: Name of the only mesh axis.
 AXIS = "rank"
+#: Who sends when one message is timed: rank 0.
+SENDER = {AXIS: (0, 1)}
 #: One message from rank 0 to rank 1, besides the collectives, and the transport of such messages.
 SEND = "send"
 OPERATIONS = (*(kind.value for kind in CollectiveKind), SEND)
@@ -81,7 +83,6 @@ class Bench:
         mesh = Mesh.of(**{AXIS: self.ranks})
         self._timer = CommunicationTimer(machine, part, mesh=mesh, placement=placement, plugins=plugins)
         self._names: dict[str, list[str]] = {}
-        self._cost_of_send: Cost | None = None
 
     def run(self, operation: str, nbytes: int, *, algorithm: str | None = None) -> Timed:
         """Time of an operation with one algorithm; with the one that a job would take if none is named.
@@ -115,7 +116,7 @@ class Bench:
     def phases(self, operation: str, algorithm: str) -> Sequence[Phase]:
         """Messages of an operation that was run with this algorithm."""
         if operation == SEND:
-            return self._sent()
+            return [Phase(src=self._endpoints[:1], dst=self._endpoints[1:2])]
         offered = self._plugins.collectives()[algorithm]
         return offered.phases(CollectiveKind(operation), self._endpoints[None, :], topology=self.part) or ()
 
@@ -151,17 +152,12 @@ class Bench:
         )
 
     def _cost(self, operation: str, nbytes: int, name: str) -> Cost:
-        if operation != SEND:
-            return self._timer.cost(_collective(operation, nbytes), name)
-        if self._cost_of_send is None:
-            self._cost_of_send = phases_cost(self._sent(), self.part, transport=SEND)
-        return self._cost_of_send
+        if operation == SEND:
+            return self._timer.send_cost(Send(nbytes=nbytes, axis=AXIS, offset=1), where=SENDER)
+        return self._timer.cost(_collective(operation, nbytes), name)
 
     def _chosen(self, operation: str, nbytes: int) -> str:
         return self._timer.collective(_collective(operation, nbytes)).algorithm
-
-    def _sent(self) -> list[Phase]:
-        return [Phase(src=self._endpoints[:1], dst=self._endpoints[1:2])]
 
 
 def require_operation(name: str) -> None:
@@ -248,7 +244,7 @@ def with_ranks_per_node(machine: Machine, ranks: int) -> Machine:
         memory_bandwidth_bytes_per_s=part * node.device.memory_bandwidth_bytes_per_s,
         peak_flops_per_s=_scaled(node.device.peak_flops_per_s, part),
     )
-    copied_bytes_per_s = device.memory_bandwidth_bytes_per_s * device.memory_efficiency / TOUCHES_OF_A_COPY
+    copied_bytes_per_s = device.streaming_bytes_per_s / TOUCHES_OF_A_COPY
     peer_bytes_per_s = node.peer_bandwidth_bytes_per_s or copied_bytes_per_s
     return replace(
         machine, node=replace(node, devices=ranks, device=device, peer_bandwidth_bytes_per_s=peer_bytes_per_s)

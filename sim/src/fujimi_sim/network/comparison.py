@@ -11,7 +11,7 @@ from fujimi_core.placement import fill_nodes
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind, Send
 
-from fujimi_sim.network.bench import AXIS, SEND, with_ranks_per_node
+from fujimi_sim.network.bench import AXIS, SEND, SENDER, with_ranks_per_node
 from fujimi_sim.network.timer import CommunicationTimer
 from fujimi_sim.network.timing import Cost
 
@@ -98,7 +98,7 @@ def _timer(measured: Measurement, machine: Machine, plugins: Plugins) -> Communi
 
 def _compared(measured: Measurement, timer: CommunicationTimer) -> Compared | None:
     if measured.collective == SEND:
-        cost = timer.send_cost(Send(nbytes=measured.nbytes, axis=AXIS, offset=1), where={AXIS: (0, 1)})
+        cost = timer.send_cost(Send(nbytes=measured.nbytes, axis=AXIS, offset=1), where=SENDER)
         return Compared(measured=measured, algorithm=SEND, named=True, cost=cost)
     collective = Collective(
         kind=CollectiveKind(measured.collective), nbytes=measured.nbytes, axes=(AXIS,), dtype=measured.dtype

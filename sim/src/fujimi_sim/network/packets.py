@@ -149,13 +149,13 @@ class _Step:
         return once_s + phase.teams / phase.repeats * transport.team_s
 
     def _copy(self, machine: Machine, nbytes: float) -> float:
-        rate = self._transport.copy_bytes_per_s or _memory_bytes_per_s(machine) / TOUCHES_OF_A_COPY
+        rate = self._transport.copy_bytes_per_s or machine.node.device.streaming_bytes_per_s / TOUCHES_OF_A_COPY
         return self._phase.copied * nbytes / (self._phase.lanes * rate)
 
     def _addition(self, machine: Machine) -> float:
         """Time to add up one piece that came."""
         transport = self._transport
-        rate = transport.addition_bytes_per_s or _memory_bytes_per_s(machine) / TOUCHES_OF_AN_ADDITION
+        rate = transport.addition_bytes_per_s or machine.node.device.streaming_bytes_per_s / TOUCHES_OF_AN_ADDITION
         together = transport.team_bytes is not None and self._piece_bytes >= transport.team_bytes
         team_s = transport.team_s if self._phase.lanes == 1 else transport.lane_team_s
         return self._piece_bytes / rate + team_s * together
@@ -213,8 +213,3 @@ class _Step:
         else:
             left.succeed()
         self._arrived[index][piece].succeed()
-
-
-def _memory_bytes_per_s(machine: Machine) -> float:
-    device = machine.node.device
-    return device.memory_bandwidth_bytes_per_s * device.memory_efficiency

@@ -15,6 +15,7 @@ from fujimi_sim.network.comparison import Compared
 MEBIBYTE = 1 << 20
 #: Rows that are shown one by one.
 WORST = 20
+_COLUMNS = ("number", "MAPE", "median", "bias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +126,14 @@ def _grouped(header: str, compared: Sequence[Compared], key: Callable[[Compared]
 
 
 def _table(header: str, errors: dict[str, Errors]) -> str:
-    lines = [
+    return markdown([header, *_COLUMNS], _lines(errors))
+
+
+def _lines(errors: dict[str, Errors]) -> list[list[str]]:
+    return [
         [name, f"{each.rows:,}", f"{each.mean_absolute:.1%}", f"{each.median_absolute:.1%}", f"{each.bias:+.1%}"]
         for name, each in errors.items()
     ]
-    return markdown([header, "number", "MAPE", "median", "bias"], lines)
 
 
 def _worst(compared: Sequence[Compared]) -> str:
@@ -184,9 +188,5 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def text(errors: dict[str, Errors], *, left_out: int) -> str:
     """The same summary for a terminal."""
-    lines = [
-        [name, f"{each.rows:,}", f"{each.mean_absolute:.1%}", f"{each.median_absolute:.1%}", f"{each.bias:+.1%}"]
-        for name, each in errors.items()
-    ]
-    shown = table(["rows", "number", "MAPE", "median", "bias"], lines)
+    shown = table(["rows", *_COLUMNS], _lines(errors))
     return f"{shown}\nnot modelled: {count_of(left_out, 'row')}" if left_out else shown

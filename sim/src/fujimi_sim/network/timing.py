@@ -95,11 +95,14 @@ class PhaseCost:
 
     @property
     def _addition_bytes_per_s(self) -> float:
-        return self.transport.addition_bytes_per_s or _memory_bytes_per_s(self.machine) / TOUCHES_OF_AN_ADDITION
+        return (
+            self.transport.addition_bytes_per_s
+            or self.machine.node.device.streaming_bytes_per_s / TOUCHES_OF_AN_ADDITION
+        )
 
     @property
     def _copy_bytes_per_s(self) -> float:
-        return self.transport.copy_bytes_per_s or _memory_bytes_per_s(self.machine) / TOUCHES_OF_A_COPY
+        return self.transport.copy_bytes_per_s or self.machine.node.device.streaming_bytes_per_s / TOUCHES_OF_A_COPY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +182,3 @@ def least_s(phases: Sequence[Phase], machine: Machine, nbytes: float, *, transpo
         latency_s = phase.stages * min(regime.latency_s for regime in regimes)
         seconds += phase.repeats * (latency_s + (phase.share * nbytes + phase.fixed_bytes) / fastest_bytes_per_s)
     return seconds
-
-
-def _memory_bytes_per_s(machine: Machine) -> float:
-    device = machine.node.device
-    return device.memory_bandwidth_bytes_per_s * device.memory_efficiency

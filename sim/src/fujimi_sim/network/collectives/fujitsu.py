@@ -8,13 +8,12 @@ from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 from numpy.typing import NDArray
 
-from fujimi_sim.network.collectives.members import in_fresh
+from fujimi_sim.network.collectives.members import in_fresh, with_segment
 from fujimi_sim.network.collectives.trinary import RDMA, Trinary
 from fujimi_sim.network.collectives.whole_job import inside_nodes, leaders, on_the_job
 
 #: Members of groups that get no trinary trees for a broadcast.
 SMALL_GROUP = 32
-NOBODY = np.array([], np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class InOrderBinary:
     @property
     def name(self) -> str:
         """Segment."""
-        return f"in_order_binary/{self.segment_bytes}"
+        return with_segment("in_order_binary", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """One phase with all edges of the tree."""
@@ -124,7 +123,7 @@ class AxisTree:
     @property
     def name(self) -> str:
         """Segment."""
-        return "axis_trees" + (f"/{self.segment_bytes}" if self.segment_bytes else "")
+        return with_segment("axis_trees", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase] | None:
         """One phase with all edges of the tree."""

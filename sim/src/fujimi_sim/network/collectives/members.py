@@ -28,6 +28,15 @@ def is_power_of_two(members: int) -> bool:
     return members & (members - 1) == 0
 
 
+def with_segment(name: str, segment_bytes: int | None) -> str:
+    """Name of an algorithm, and behind a slash the size of its pieces if it cuts the buffer.
+
+    >>> with_segment("chain", 1024), with_segment("chain", None)
+    ('chain/1024', 'chain')
+    """
+    return f"{name}/{segment_bytes}" if segment_bytes else name
+
+
 def in_fresh(phases: list[Phase], buffers: float) -> list[Phase]:
     """Phases of an algorithm that allocates so many buffers as long as the vector before it begins."""
     return [replace(phases[0], fresh=buffers), *phases[1:]] if phases else []

@@ -7,7 +7,7 @@ import numpy as np
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 
-from fujimi_sim.network.collectives.members import Positions, in_fresh, messages
+from fujimi_sim.network.collectives.members import Positions, in_fresh, messages, with_segment
 
 #: Pieces that libraries cut vectors into [B]; none for whole vectors.
 SEGMENTS = (None, 1024, 4096, 8192, 16_384, 65_536, 1_048_576)
@@ -17,32 +17,39 @@ _DOWN_AND_UP = frozenset({CollectiveKind.BROADCAST, CollectiveKind.REDUCE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Pipelined:
+    """What the trees of this module have in common.
+
+    Args:
+        segment_bytes: Longest piece; None for all that goes down a tree in one piece.
+    """
+
+    segment_bytes: int | None = None
+    transport: str = "mpi"
+
+    @property
+    def automatic(self) -> bool:
+        """For whole vectors and for one segment size."""
+        return self.segment_bytes in AUTOMATIC_SEGMENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain(Pipelined):
     """Broadcast and reduce along a chain of all members in rank order, first member at its head.
 
     ``(p - 1 + k - 1)`` times a piece of ``n / k``.
-
-    Args:
-        segment_bytes: Longest piece; None for the vector in one piece.
 
     Source:
         Open MPI, ``ompi_coll_base_bcast_intra_pipeline``; J. Pješivac-Grbović et al., "Performance Analysis of MPI
         Collective Operations", Cluster Computing 10 (2007), section 3.
     """
 
-    segment_bytes: int | None = None
     kinds: frozenset[CollectiveKind] = _DOWN_AND_UP
-    transport: str = "mpi"
 
     @property
     def name(self) -> str:
         """``chain``, and the segment size behind a slash."""
-        return _name("chain", self.segment_bytes)
-
-    @property
-    def automatic(self) -> bool:
-        """For whole vectors and for one segment size."""
-        return self.segment_bytes in AUTOMATIC_SEGMENTS
+        return with_segment("chain", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """The phase, for any groups."""
@@ -55,31 +62,21 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Binary:
+class Binary(Pipelined):
     """Broadcast and reduce along a complete binary tree from the first member.
 
     ``(floor(log2 p) + k - 1)`` times two pieces of ``n / k``, one to each child, or from each.
-
-    Args:
-        segment_bytes: Longest piece; None for the vector in one piece.
 
     Source:
         Open MPI, ``coll_base_topo.c``, ``ompi_coll_base_topo_build_tree``; Pješivac-Grbović et al. 2007, section 3.
     """
 
-    segment_bytes: int | None = None
     kinds: frozenset[CollectiveKind] = _DOWN_AND_UP
-    transport: str = "mpi"
 
     @property
     def name(self) -> str:
         """``binary``, and the segment size behind a slash."""
-        return _name("binary", self.segment_bytes)
-
-    @property
-    def automatic(self) -> bool:
-        """For whole vectors and for one segment size."""
-        return self.segment_bytes in AUTOMATIC_SEGMENTS
+        return with_segment("binary", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""
@@ -88,7 +85,7 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitBinary:
+class SplitBinary(Pipelined):
     """Broadcast of one half of the vector down each side of a complete binary tree; pairs exchange the halves.
 
     The tree takes half of the time of `Binary`, and one message of ``n / 2`` comes after it. If the members are even in
@@ -101,19 +98,12 @@ class SplitBinary:
         Open MPI, ``ompi_coll_base_bcast_intra_split_bintree``; Pješivac-Grbović et al. 2007, section 3.
     """
 
-    segment_bytes: int | None = None
     kinds: frozenset[CollectiveKind] = frozenset({CollectiveKind.BROADCAST})
-    transport: str = "mpi"
 
     @property
     def name(self) -> str:
         """``split_binary``, and the segment size behind a slash."""
-        return _name("split_binary", self.segment_bytes)
-
-    @property
-    def automatic(self) -> bool:
-        """For whole vectors and for one segment size."""
-        return self.segment_bytes in AUTOMATIC_SEGMENTS
+        return with_segment("split_binary", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase]:
         """Phases for any groups."""
@@ -166,7 +156,3 @@ def _directed(phase: Phase, kind: CollectiveKind) -> Phase:
     if kind is CollectiveKind.BROADCAST:
         return phase
     return replace(phase, src=phase.dst, dst=phase.src, reduces=True)
-
-
-def _name(tree: str, segment_bytes: int | None) -> str:
-    return f"{tree}/{segment_bytes}" if segment_bytes else tree

@@ -7,6 +7,7 @@ import numpy as np
 from fujimi_core.network import Endpoints, Phase, Topology
 from fujimi_core.workload import CollectiveKind
 
+from fujimi_sim.network.collectives.members import with_segment
 from fujimi_sim.network.collectives.rings import there_and_back
 from fujimi_sim.network.collectives.whole_job import inside_nodes, leaders, on_the_job
 
@@ -43,7 +44,7 @@ class Trinary:
     @property
     def name(self) -> str:
         """Directions, segment."""
-        return f"trinary_x{self.ways}" + (f"/{self.segment_bytes}" if self.segment_bytes else "")
+        return with_segment(f"trinary_x{self.ways}", self.segment_bytes)
 
     def phases(self, kind: CollectiveKind, groups: Endpoints, *, topology: Topology) -> Sequence[Phase] | None:
         """Phases where the group is the whole job, and the job a torus of three axes."""

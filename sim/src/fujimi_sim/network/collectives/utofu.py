@@ -16,7 +16,7 @@ from fujimi_core.workload import CollectiveKind
 from numpy.typing import NDArray
 
 from fujimi_sim.network.collectives.bine import lanes_of, partners
-from fujimi_sim.network.collectives.members import in_fresh, powers
+from fujimi_sim.network.collectives.members import in_fresh, is_power_of_two, powers, with_segment
 from fujimi_sim.network.collectives.whole_job import on_the_job
 
 #: Longest put of uTofu: longer messages are cut.
@@ -53,8 +53,8 @@ class Puts:
         return "mpi" if self.over_mpi else "utofu"
 
     def _named(self, what: str) -> str:
-        segment = f"/{self.segment_bytes}" if self.segment_bytes else ""
-        return f"{'bine' if self.bine else 'doubling'}_{what}{'_mpi' if self.over_mpi else ''}_x{self.lanes}{segment}"
+        family = "bine" if self.bine else "doubling"
+        return with_segment(f"{family}_{what}{'_mpi' if self.over_mpi else ''}_x{self.lanes}", self.segment_bytes)
 
     @property
     def _piece_bytes(self) -> int | None:
@@ -101,7 +101,7 @@ class Puts:
         """All-gather of addresses by recursive doubling."""
         members = groups.shape[1]
         everyone = np.arange(members)
-        if self.over_mpi or members & (members - 1):
+        if self.over_mpi or not is_power_of_two(members):
             return []
         return [
             _fixed(groups.ravel(), groups[:, everyone ^ distance].ravel(), distance * self.lanes * ADDRESS_BYTES)
