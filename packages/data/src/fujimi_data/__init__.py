@@ -1,4 +1,4 @@
-"""Formula-driven pictures, tar shards, order and loaders of Fujimi."""
+"""Formula-driven pictures, tar shards, files of tokens, order and loaders of Fujimi."""
 
 from fujimi_data.dataset import ShardDataset
 from fujimi_data.errors import Damage, ShardError
@@ -7,6 +7,7 @@ from fujimi_data.loader import Batch, BatchLoader
 from fujimi_data.manifest import Manifest, Recipe
 from fujimi_data.order import batch_indices, permuted
 from fujimi_data.sample import Sample
+from fujimi_data.tokens import TokenBatch, TokenDataset, TokenLoader
 from fujimi_data.verification import damages
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "Sample",
     "ShardDataset",
     "ShardError",
+    "TokenBatch",
+    "TokenDataset",
+    "TokenLoader",
     "batch_indices",
     "damages",
     "generate",

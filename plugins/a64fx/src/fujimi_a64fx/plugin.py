@@ -1,4 +1,4 @@
-"""What this package offers: the machine fugaku, measurements of it, and the choices of its MPI library."""
+"""What this package offers: the machine fugaku, its measurements, its scheduler and the choices of its MPI library."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,9 +8,11 @@ from fujimi_core import machine_file, selection
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.machine import Machine
 from fujimi_core.measurements import MeasurementFile
+from fujimi_core.offers import Scheduler
 from fujimi_core.selection import SelectionTable
 from fujimi_core.workload import Collective
 
+from fujimi_a64fx import pjm
 from fujimi_a64fx.reported import measurement_files
 
 _FILES = files("fujimi_a64fx")
@@ -28,6 +30,12 @@ def fujimi_machines() -> Sequence[Machine]:
 def fujimi_measurements() -> Sequence[MeasurementFile]:
     """Offer measurements of collectives on Fugaku."""
     return measurement_files()
+
+
+@hookimpl
+def fujimi_launchers() -> Sequence[Scheduler]:
+    """Offer the scheduler of Fugaku."""
+    return [Scheduler(name="pjm", summary="Fujitsu's job manager, on Fugaku", files=pjm.files, submit=("pjsub",))]
 
 
 @hookimpl(trylast=True)
