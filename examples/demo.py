@@ -58,7 +58,7 @@ def main():
 def compare(job):
     """Accuracy of the pre-trained network and of the same one from scratch, over seeds."""
     pictures, labels = digits(job.data.pixels)
-    state = checkpoint.load(checkpoint.newest(checkpoint.directory_of(job)))["model"]
+    state = checkpoint.load_model(checkpoint.newest(checkpoint.directory_of(job)))
     build = Plugins.installed().model(job.model.name).build
     target = replace(job, data=replace(job.data, classes=10))
     precision = decide_precision(job, torch.device("cpu")).train.precision

@@ -250,7 +250,7 @@ def test_no_number_of_nodes_is_refused(job: Job, machine: Machine, plugins: Plug
 def test_batch_that_does_not_divide_is_refused_before_anything_is_captured(
     job: Job, machine: Machine, plugins: Plugins, capture: Any
 ) -> None:
-    with pytest.raises(JobError, match="global_batch 64 does not divide into 48 ranks"):
+    with pytest.raises(JobError, match="global_batch 64 does not divide into 48 data-parallel ranks"):
         simulate_job(job, machine, [1, 48], plugins=plugins)
     assert capture.asked == []
 

@@ -147,6 +147,7 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
         ("model", "patch", 15, "data.pixels 224 is no multiple of model.patch 15"),
         ("model", "drop_path", 2, "model: drop_path is 2"),
         ("data", "classes", 0, "data: classes is 0; at least 1 is needed"),
+        ("data", "sequence", 5, "is of pictures; change one of them"),
         ("optimizer", "betas", [0.9, 1], "optimizer: betas are (0.9, 1.0); each must be at least 0 and below 1"),
         ("optimizer", "betas", [0.9], "optimizer.betas: Expected a list of length 2, got 1"),
         ("optimizer", "learning_rate", float("inf"), "optimizer.learning_rate is inf; a finite number is needed"),
@@ -169,6 +170,47 @@ def test_key_that_is_missing_is_named(job_table: dict[str, Any], section: str, k
     assert refusal(table) == f"job.toml: {section}.{key} is missing"
     del table[section]
     assert refusal(table) == f"job.toml: {section} is missing"
+
+
+@pytest.fixture
+def token_table(job_table: dict[str, Any]) -> dict[str, Any]:
+    """A job of tokens."""
+    return {**job_table, "data": {"path": "text.bin", "family": "tokens", "sequence": 1024, "vocabulary": 50_257}}
+
+
+def test_job_of_tokens_needs_neither_classes_nor_pixels_that_a_patch_divides(token_table: dict[str, Any]) -> None:
+    token_table["model"]["patch"] = 15
+    job = from_table(token_table)
+    assert job.data.is_tokens
+    assert (job.data.sequence, job.data.vocabulary, job.data.classes) == (1024, 50_257, None)
+    assert from_table(tomllib.loads(to_toml(job))) == job
+    assert "classes" not in to_toml(job)
+
+
+@pytest.mark.parametrize(("key", "value"), [("sequence", 0), ("vocabulary", 0)])
+def test_size_of_tokens_below_one_is_refused(token_table: dict[str, Any], key: str, value: int) -> None:
+    token_table["data"][key] = value
+    assert f"data: {key} is {value}; at least 1 is needed" in refusal(token_table)
+
+
+@pytest.mark.parametrize("key", ["sequence", "vocabulary"])
+def test_size_of_tokens_that_is_missing_is_named(token_table: dict[str, Any], key: str) -> None:
+    del token_table["data"][key]
+    assert f"data: {key} is missing; family 'tokens' is of tokens: give sequence and vocabulary" in refusal(token_table)
+
+
+@pytest.mark.parametrize("key", ["classes", "instances"])
+def test_size_of_pictures_that_is_missing_is_named(job_table: dict[str, Any], key: str) -> None:
+    del job_table["data"][key]
+    assert f"data: {key} is missing; family '{job_table['data']['family']}' is of pictures: give classes and inst" in (
+        refusal(job_table)
+    )
+
+
+@pytest.mark.parametrize("key", ["classes", "instances"])
+def test_size_of_pictures_in_a_job_of_tokens_is_refused(token_table: dict[str, Any], key: str) -> None:
+    token_table["data"][key] = 3
+    assert f"data: {key} is of pictures, but family 'tokens' is of tokens; change one of them" in refusal(token_table)
 
 
 def test_job_without_any_batch_is_refused(job_table: dict[str, Any]) -> None:
@@ -222,7 +264,7 @@ def test_batch_that_does_not_divide_is_refused_with_ways_out(job_table: dict[str
     with pytest.raises(JobError) as refused:
         from_table(job_table).batch_on(48)
     assert str(refused.value) == (
-        "job 'tiny': train.global_batch 64 does not divide into 48 ranks; "
+        "job 'tiny': train.global_batch 64 does not divide into 48 data-parallel ranks; "
         "use a multiple of 48, other ranks, or train.batch_per_rank"
     )
 
@@ -253,10 +295,3 @@ def test_job_file_of_the_readme_is_valid_and_names_every_key():
 def test_drop_path_that_leaves_out_everything_is_refused():
     with pytest.raises(ValueError, match=r"drop_path is 1\.0; it must be at least 0 and below 1"):
         ModelSpec(name="vit", drop_path=1.0)
-
-
-@pytest.mark.parametrize(("batch", "expected"), [({"global_batch": 96}, 96), ({"batch_per_rank": 96}, 96 * 8)])
-def test_global_batch_keeps_its_size_and_a_batch_per_rank_grows_with_the_ranks(batch, expected):
-    table = tomllib.loads(MINIMAL)
-    table["train"] = {"steps": 3, **batch}
-    assert from_table(table).global_batch_on(8) == expected

@@ -14,10 +14,10 @@ from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job, from_table
 from fujimi_core.machine import Device, Machine
 from fujimi_core.mesh import Mesh
-from fujimi_core.offers import Command, Generator, Model, TopologyOffer
+from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement, fill_nodes
 from fujimi_core.plugins import Plugins
-from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished
+from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.workload import Collective, CollectiveKind, Kernel, Workload
 
 KERNEL = Kernel(op="aten.mm", dtype="float32", flops=10, nbytes=4)
@@ -94,6 +94,15 @@ def test_generators_are_offered_by_name() -> None:
         return [grey]
 
     assert asking(("greys", plugin(fujimi_generators))).generator("grey") is grey
+
+
+def test_schedulers_are_offered_by_name() -> None:
+    scheduler = Scheduler(name="cron", summary="at night", files=lambda submission: {}, submit=("at", "2:00"))
+
+    def fujimi_launchers() -> Sequence[Scheduler]:
+        return [scheduler]
+
+    assert asking(("nights", plugin(fujimi_launchers))).scheduler("cron") is scheduler
 
 
 def test_models_are_offered_by_name() -> None:
@@ -270,20 +279,27 @@ def test_everybody_hears_of_every_event(job: Job) -> None:
     def fujimi_checkpoint_saved(event: CheckpointSaved) -> None:
         heard.append(event)
 
+    def fujimi_step_rejected(event: StepRejected) -> None:
+        heard.append(event)
+
     def fujimi_run_finished(event: RunFinished) -> None:
         heard.append(event)
 
-    listener = plugin(fujimi_run_started, fujimi_step_finished, fujimi_checkpoint_saved, fujimi_run_finished)
+    listener = plugin(
+        fujimi_run_started, fujimi_step_finished, fujimi_step_rejected, fujimi_checkpoint_saved, fujimi_run_finished
+    )
     plugins = asking(("one", listener), ("two", plugin(fujimi_run_finished)))
     started = RunStarted(job=job, **STARTED)
     step = StepFinished(step=1, loss=2.3, step_s=0.1, samples_per_s=640, fraction_of_peak=0.3, learning_rate=1e-3)
     saved = CheckpointSaved(step=1, path=Path("runs"))
+    rejected = StepRejected(step=2, reason="the loss is nan at step 2")
     finished = RunFinished(steps=1, seconds=0.1, final_loss=2.3)
     plugins.run_started(started)
     plugins.step_finished(step)
+    plugins.step_rejected(rejected)
     plugins.checkpoint_saved(saved)
     plugins.run_finished(finished)
-    assert heard == [started, step, saved, finished, finished]
+    assert heard == [started, step, rejected, saved, finished, finished]
 
 
 def test_listener_that_fails_stops_neither_the_run_nor_the_others(job: Job, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,7 @@
 import json
+import os
+import socket
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -32,6 +35,46 @@ def test_ranks_that_mpiexec_started_find_each_other_and_exchange_numbers(run_ran
     assert found == [[rank, 3, rank, 3, 1.0, [0, 10, 20]] for rank in range(3)]
 
 
+def of_srun(rank, ranks, **more):
+    """The environment that ``srun --mpi=none`` leaves in a process of a step on one node."""
+    numbers = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_STEP_NUM_TASKS": ranks}
+    slurm = {"SLURM_STEP_ID": 0, "SLURM_NODEID": 0, "SLURM_STEP_TASKS_PER_NODE": ranks, **numbers, **more}
+    return {**os.environ, **{name: str(value) for name, value in slurm.items()}}
+
+
+def test_ranks_that_srun_started_without_mpi_meet_where_the_batch_script_says(tmp_path):
+    program = """
+import os, sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from fujimi_parallel.world import join
+with join() as world:
+    value = torch.tensor([2.0**world.rank])
+    dist.all_reduce(value)
+    (Path(sys.argv[1]) / str(world.rank)).write_text(f"{world.size} {value.item()} {dist.get_backend()}")
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free.getsockname()[1]}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    started = [subprocess.Popen(command, env=of_srun(rank, 2, **where)) for rank in range(2)]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["2 3.0 gloo"] * 2
+
+
+def test_ranks_that_srun_did_not_tell_where_to_meet_are_told_how(monkeypatch):
+    for name, value in of_srun(1, 2).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("MASTER_PORT", "1")
+    with (
+        pytest.raises(RunError, match=r"srun started 2 ranks without MPI and without MASTER_ADDR: .*fujimi submit"),
+        join(),
+    ):
+        pass
+
+
 @pytest.fixture
 def one_of_four(monkeypatch):
     """An environment as mpiexec leaves it."""
@@ -54,7 +97,7 @@ class Ranks:
 
 @pytest.mark.usefixtures("one_of_four")
 def test_library_of_another_mpi_than_the_launcher_is_refused_instead_of_waited_for(monkeypatch):
-    monkeypatch.setattr(world, "_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks([])))
+    monkeypatch.setattr(world, "load_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks([])))
     with pytest.raises(RunError, match=r"started 4 ranks, the MPI library sees 1: .* start with the mpiexec"), join():
         pass
 
@@ -69,7 +112,7 @@ def test_missing_mpi_library_is_answered_with_a_way_to_get_one(monkeypatch):
 @pytest.mark.usefixtures("one_of_four")
 def test_reason_is_told_before_all_ranks_are_ended(monkeypatch):
     told = []
-    monkeypatch.setattr(world, "_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks(told)))
+    monkeypatch.setattr(world, "load_mpi", lambda: SimpleNamespace(COMM_WORLD=Ranks(told)))
     stop_all(7, say=lambda: told.append("why"))
     assert told == ["why", 7]
 

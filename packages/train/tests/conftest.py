@@ -7,11 +7,15 @@ import pytest
 from fujimi_core.job import from_table
 from fujimi_core.offers import Model
 from fujimi_core.plugins import Plugins
+from fujimi_core.workload import Kernel
 from fujimi_data.generation import generate
 from fujimi_train import device, loop, plugin
+from fujimi_train.gpt import Gpt, GptShape
 from fujimi_train.vit import VisionTransformer, VitShape
 
 TINY = VitShape(width=16, depth=2, heads=2)
+#: Of the networks that plans are captured of: eight ranks can share each of their layers, or their heads.
+PLANNED = {"width": 32, "heads": 8}
 
 
 def tiny_model():
@@ -28,6 +32,31 @@ def tiny_model():
         )
 
     return Model(name="tiny", summary="for tests", build=build)
+
+
+def planned_model(kind, depth):
+    """A tiny GPT or vision transformer with so many blocks, shared among ranks as the big ones are."""
+
+    def build(job):
+        if kind == "gpt":
+            return Gpt(GptShape(depth=depth, **PLANNED), sequence=job.data.sequence, vocabulary=job.data.vocabulary)
+        shape, data = VitShape(depth=depth, **PLANNED), job.data
+        return VisionTransformer(shape, pixels=data.pixels, patch=job.model.patch, channels=1, classes=data.classes)
+
+    sharding = next(model.sharding for model in plugin.fujimi_models() if model.name.startswith(kind))
+    return Model(name=kind, summary="for tests", build=build, sharding=sharding)
+
+
+def sequence_of(events):
+    """Communication and matrix products, in order, as plain values."""
+    return [_plain(event) for event in events if not isinstance(event, Kernel) or event.flops]
+
+
+def _plain(event):
+    if isinstance(event, Kernel):
+        return [event.op, [list(shape) for shape in event.shapes], event.flops]
+    partner = [list(event.axes), event.dtype] if event.KIND == "collective" else [event.axis, event.offset]
+    return [event.kind if event.KIND == "collective" else event.KIND, event.nbytes, event.phase, *partner]
 
 
 @pytest.fixture

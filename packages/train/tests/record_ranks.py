@@ -1,38 +1,59 @@
-"""Runs three steps of a job on real ranks; rank 0 writes down communication and products of the last."""
+"""Runs steps of many plans on real ranks over gloo; each rank writes down what it sent, multiplied and held."""
 
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 
 import torch
-from fujimi_core.job import load as load_job
-from fujimi_core.workload import Collective
+from fujimi_core.job import from_table
+from fujimi_core.mesh import Mesh
+from fujimi_parallel import offload
+from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.recorder import Recorder
 from fujimi_parallel.world import join
-from fujimi_train.plugin import fujimi_models
 from fujimi_train.program import Program
 
 
 def main():
-    job = load_job(Path(sys.argv[1]))
-    model = next(model for model in fujimi_models() if model.name == job.model.name)
+    """Write to ``argv[1]/RANK`` what this rank does in the plans of ``argv[1]/plans.json``."""
     torch.set_num_threads(1)
-    with join() as world:
+    folder = Path(sys.argv[1])
+    with compiler_left_out(), join("gloo") as world:
+        try:
+            found = [recorded(world, **plan) for plan in json.loads((folder / "plans.json").read_text())]
+            (folder / str(world.rank)).write_text(json.dumps(found))
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)  # the others wait for this rank; the launcher stops them
+
+
+def recorded(world, *, kind, depth, smallest_offloaded_bytes, mesh, table):
+    """Sequence and peak memory of the second step of a plan."""
+    from conftest import sequence_of, planned_model  # lies beside this program, which pytest imports from elsewhere
+
+    offload.SMALLEST_BYTES = smallest_offloaded_bytes
+    job, model = from_table(table), planned_model(kind, depth)
+    with Recorder(Mesh.of(**mesh)) as recorder:
         program = Program(job, model, world, device=torch.device("cpu"))
-        batch = job.batch_on(world.size)
-        for number in range(3):
-            pictures_BHW = torch.zeros(batch, job.data.pixels, job.data.pixels, dtype=torch.uint8)
-            with Recorder() as recorder:
-                program.step(number, pictures_BHW, torch.zeros(batch, dtype=torch.int64))
-        if world.rank == 0:
-            found = [
-                [event.kind, event.nbytes, event.dtype, event.phase]
-                if isinstance(event, Collective)
-                else [event.op, [list(shape) for shape in event.shapes], event.flops]
-                for event in recorder.events
-                if isinstance(event, Collective) or event.flops
-            ]
-            Path(sys.argv[2]).write_text(json.dumps(found))
+        samples, labels = batch(program)
+        for number in range(2):
+            recorder.restart()
+            program.step(number, samples, labels)
+    return {"sequence": sequence_of(recorder.events), "peak_bytes": recorder.memory.peak_bytes}
+
+
+def batch(program):
+    """Samples and labels of a rank, if it looks at them."""
+    size, data = program.plan.batch, program.job.data
+    if data.is_tokens:
+        samples, labels = (torch.zeros(size, data.sequence, dtype=torch.int64) for _ in range(2))
+    else:
+        samples = torch.zeros(size, data.pixels, data.pixels, dtype=torch.uint8)
+        labels = torch.zeros(size, dtype=torch.int64)
+    return samples if program.network.has_first else None, labels if program.network.has_last else None
 
 
 if __name__ == "__main__":

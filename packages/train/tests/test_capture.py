@@ -85,7 +85,7 @@ def test_steps_are_captured_the_same_each_time(make_job, tiny):
 
 def test_batch_that_does_not_divide_is_refused(make_job, tiny):
     job = make_job(train={"global_batch": 100, "batch_per_rank": None})
-    with pytest.raises(JobError, match="global_batch 100 does not divide into 64 ranks"):
+    with pytest.raises(JobError, match="global_batch 100 does not divide into 64 data-parallel ranks"):
         capture(job, tiny, ranks=64)
 
 

@@ -4,13 +4,30 @@ import numpy as np
 import pytest
 from fujimi_core.cli import main
 from fujimi_core.errors import JobError
-from fujimi_core.mesh import Mesh
-from fujimi_parallel.world import World
+from fujimi_data.order import batch_indices
 from fujimi_train.data import next_batch, open_loader
 
+ALONE = {"reader": 0, "readers": 1}
 
-def world(rank=0, ranks=1):
-    return World(rank=rank, mesh=Mesh.of(dp=ranks))
+
+TOKENS = {
+    "data": {
+        "family": "tokens",
+        "sequence": 5,
+        "vocabulary": 50,
+        "classes": None,
+        "instances": None,
+        "pixels": None,
+    }
+}
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    """What the file of tokens holds that `make_job` names: 20 sequences of 5."""
+    tokens = np.random.default_rng(0).integers(0, 50, 101)
+    tokens.astype("<u2").tofile(tmp_path / "data")
+    return tokens
 
 
 def flip(path, offset):
@@ -20,7 +37,7 @@ def flip(path, offset):
 
 
 def read_all(job):
-    with open_loader(job, world(), first_step=0) as loader:
+    with open_loader(job, **ALONE, first_step=0) as loader:
         for _ in range(job.data.classes * job.data.instances // 4 + 1):
             next_batch(loader, job)
 
@@ -36,11 +53,11 @@ def command_in(message):
     return shlex.split(message[message.rindex("fujimi data generate") :])[1:]
 
 
-def test_batches_of_two_ranks_are_the_halves_of_one(make_job, dataset):
+def test_batches_of_two_readers_are_the_halves_of_one(make_job, dataset):
     job = make_job(train={"global_batch": 6, "batch_per_rank": None})
     batches = []
-    for each in (world(), world(0, 2), world(1, 2)):
-        with open_loader(job, each, first_step=2) as loader:
+    for reader, readers in ((0, 1), (0, 2), (1, 2)):
+        with open_loader(job, reader=reader, readers=readers, first_step=2) as loader:
             batches.append(next_batch(loader, job))
     whole, *halves = batches
     # which sample is in which half is the order's business
@@ -53,7 +70,7 @@ def test_missing_dataset_is_answered_with_the_command_that_makes_it(make_job, pl
     message = error_of(job)
     assert f"job 'test': data.path: {job.data.path}: no dataset" in message
     assert main(command_in(message), plugins) == 0
-    with open_loader(job, world(), first_step=0) as loader:
+    with open_loader(job, **ALONE, first_step=0) as loader:
         assert next_batch(loader, job).pictures.shape == (4, 16, 16)
 
 
@@ -94,4 +111,30 @@ def test_damage_is_placed_and_answered_with_the_command_that_mends_it(make_job, 
 def test_batch_that_does_not_divide_is_refused(make_job, dataset):
     job = make_job(train={"global_batch": 8, "batch_per_rank": None})
     with pytest.raises(JobError, match="does not divide into 3 ranks"):
-        open_loader(job, world(1, 3), first_step=0)
+        open_loader(job, reader=1, readers=3, first_step=0)
+
+
+def test_tokens_are_read_in_the_jobs_order_at_any_step(make_job, tokens):
+    job = make_job(**TOKENS, train={"global_batch": 4, "batch_per_rank": None})
+    with open_loader(job, reader=1, readers=2, first_step=3) as loader:
+        inputs, labels = next_batch(loader, job)
+        assert loader.step == 4
+    numbers = batch_indices(samples=20, seed=job.seed, step=3, global_batch=4, rank=1, world_size=2)
+    assert inputs.tolist() == [tokens[5 * number : 5 * number + 5].tolist() for number in numbers]
+    assert labels.tolist() == [tokens[5 * number + 1 : 5 * number + 6].tolist() for number in numbers]
+
+
+def test_missing_tokens_are_answered_with_what_is_needed(make_job):
+    job = make_job(**TOKENS)
+    with pytest.raises(JobError) as caught:
+        open_loader(job, **ALONE, first_step=0)
+    assert str(caught.value) == (
+        f"job 'test': data.path: {job.data.path}: no such file of tokens. Give a file of little-endian tokens below "
+        f"50, of 16 bits if its name ends in .u16 or the vocabulary has at most 65536, else of 32 (.u32)"
+    )
+
+
+def test_token_outside_of_the_vocabulary_is_a_fault_of_the_job(make_job, tokens):
+    job = make_job(data={**TOKENS["data"], "vocabulary": int(tokens.max())}, train={"batch_per_rank": 20})
+    with open_loader(job, **ALONE, first_step=0) as loader, pytest.raises(JobError, match="but the last of a vocab"):
+        next_batch(loader, job)

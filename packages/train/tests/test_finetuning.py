@@ -48,13 +48,13 @@ def test_accuracy_counts_right_answers_over_uneven_batches(noise):
 
 def test_backbone_is_taken_up_and_the_head_is_not(make_job, tiny):
     trained, model = tiny.build(make_job()), tiny.build(make_job(data={"classes": 7}))
-    head = model.head.weight.clone()
+    logits = model.head.linear.weight.clone()
     load_backbone(model, trained.state_dict())
     assert torch.equal(model.blocks[0].fc1.weight, trained.blocks[0].fc1.weight)
-    assert torch.equal(model.head.weight, head)
+    assert torch.equal(model.head.linear.weight, logits)
 
 
 def test_backbone_of_another_size_is_refused_by_name(make_job, tiny):
     trained, model = tiny.build(make_job()), tiny.build(make_job(model={"patch": 4}))
-    with pytest.raises(JobError, match=r"positions is torch.Size\(\[1, 5, 16\]\) there"):
+    with pytest.raises(JobError, match=r"embed.positions is torch.Size\(\[1, 5, 16\]\) there"):
         load_backbone(model, trained.state_dict())

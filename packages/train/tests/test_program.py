@@ -48,8 +48,10 @@ def test_weight_decay_leaves_out_biases_norms_and_tokens(make_job, tiny):
     decayed = {name for name, parameter in model.named_parameters() if decay[id(parameter)]}
     assert len(decay) == len(list(model.parameters()))
     assert "blocks.0.fc1.weight" in decayed
-    assert "patches.weight" in decayed
-    assert not {"class_token", "positions", "norm.weight", "blocks.0.fc1.bias", "head.bias"} & decayed
+    assert "embed.patches.weight" in decayed
+    others = {"embed.class_token", "embed.positions", "head.norm.weight", "blocks.0.fc1.bias", "head.linear.bias"}
+    assert others < set(dict(model.named_parameters()))
+    assert not others & decayed
 
 
 def test_clipping_limits_what_a_step_sees_of_the_gradient(make_job, tiny):

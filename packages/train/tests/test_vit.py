@@ -1,6 +1,8 @@
 import pytest
 import torch
-from fujimi_train.vit import SHAPES, VisionTransformer
+import torch.nn.functional as F
+from fujimi_train.vit import SHAPES, VisionTransformer, VitShape
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 # parameters of 224-pixel classifiers of 1,000 classes, patch 16 (huge: 14), as timm 1.0 counts them
 PARAMETERS = {
@@ -39,21 +41,39 @@ def test_picture_does_not_depend_on_the_others_of_its_batch():
     torch.testing.assert_close(model(pictures)[1:2], model(pictures[1:2]))
 
 
-def test_drop_path_leaves_out_branches_in_training_only_and_keeps_the_mean():
+def test_logits_are_what_the_papers_equations_say():
     torch.manual_seed(0)
-    block = build("vit_tiny", pixels=32, drop_path=0.5).blocks[-1]
-    branch = torch.ones(4000, 1, 1)
-    dropped = block._dropped(branch)
-    assert set(dropped.unique().tolist()) == {0.0, 2.0}
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.05)
-    assert torch.equal(block.eval()._dropped(branch), branch)
+    shape = VitShape(width=24, depth=3, heads=3)
+    model = VisionTransformer(shape, pixels=8, patch=4, channels=2, classes=5)
+    picture = torch.randn(2, 2, 8, 8)
+    patches = picture.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+    tokens = patches @ model.embed.patches.weight.flatten(1).T + model.embed.patches.bias
+    x = torch.cat([model.embed.class_token.expand(2, 1, 24), tokens], dim=1) + model.embed.positions
+    for block in model.blocks:
+        qkv = block.attention.qkv(F.layer_norm(x, [24], eps=1e-6)).reshape(2, 5, 3, 3, 8)
+        query, key, value = qkv.permute(3, 0, 2, 1, 4)
+        weights = torch.softmax(query @ key.transpose(2, 3) / 8**0.5, dim=3)
+        x = x + block.attention.proj((weights @ value).transpose(1, 2).flatten(2))
+        x = x + block.fc2(F.gelu(block.fc1(F.layer_norm(x, [24], eps=1e-6))))
+    expected = model.head.linear(F.layer_norm(x, [24], eps=1e-6)[:, 0])
+    torch.testing.assert_close(model(picture), expected)
 
 
-def test_attention_is_what_its_formula_says():
+def test_drop_path_rises_from_none_in_the_first_block_to_that_of_the_last():
+    rates = [block.drop_path for block in build("vit_tiny", pixels=32, drop_path=0.5).blocks]
+    assert rates == pytest.approx([0.5 * number / 11 for number in range(12)])
+
+
+def test_initial_values_are_those_of_deit():
     torch.manual_seed(0)
-    attention = build("vit_tiny", pixels=32).blocks[0].attention
-    x = torch.randn(2, 5, 192)
-    query, key, value = attention.qkv(x).view(2, 5, 3, 3, 64).permute(2, 0, 3, 1, 4)
-    weights = torch.softmax(query @ key.transpose(-1, -2) / 8, dim=-1)
-    expected = attention.proj((weights @ value).transpose(1, 2).reshape(2, 5, 192))
-    torch.testing.assert_close(attention(x), expected)
+    model = build("vit_tiny")
+    drawn = [model.embed.class_token, model.embed.positions, model.head.linear.weight, model.blocks[5].fc2.weight]
+    for parameter in drawn:
+        assert parameter.std().item() == pytest.approx(0.02, rel=0.2 if parameter.numel() < 1000 else 0.02)
+    assert not model.head.linear.bias.any()
+
+
+def test_network_is_built_under_fake_tensors():
+    with FakeTensorMode():
+        model = build("vit_tiny")
+        assert model(torch.zeros(2, 3, 224, 224)).shape == (2, 1000)

@@ -1,5 +1,6 @@
 """Simulates a job or a workload on a machine at several sizes."""
 
+import math
 import resource
 import sys
 import time
@@ -11,6 +12,7 @@ import numpy as np
 from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.job import Job, Precision
 from fujimi_core.machine import Device, Machine
+from fujimi_core.plan import plan_of
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
 from fujimi_core.workload import Kernel, Workload
@@ -37,8 +39,8 @@ class Point:
         samples_per_s: Of all ranks together.
         flops_per_s: Of all ranks together; matrix products only.
         fraction_of_peak: ``flops_per_s`` over the devices' peak in the type of most of the arithmetic.
-        parallel_efficiency: Samples a second and node, over those of one node. Of a workload, which was captured at
-            one size only: mean compute time at average speed over the time of the step.
+        parallel_efficiency: Samples a second and node, over those of the fewest nodes on which the plan can run. Of a
+            workload, which was captured at one size only: mean compute time at average speed over the time of the step.
         memory_bytes_per_rank: High-water mark of the rank that needs most.
     """
 
@@ -96,7 +98,7 @@ def simulate_job(
     weak: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Capture a job at each size and replay it there; one node too, for the parallel efficiency.
+    """Capture a job at each size and replay it there; on the fewest nodes too, for the efficiency.
 
     Args:
         job: What is trained; a global batch keeps its size (strong scaling), a batch per rank too (weak scaling).
@@ -118,21 +120,34 @@ def simulate_job(
     job = job.with_precision(precision_on(job, machine.node.device))
     devices = machine.node.devices
     if weak:
-        job = job.with_batch_per_rank(job.batch_on(nodes[0] * devices))
+        job = job.with_batch_per_rank(plan_of(job, nodes[0] * devices).batch)
     for count in nodes:
-        job.batch_on(count * devices)  # refused before the first capture, not after the last
+        plan_of(job, count * devices)  # refused before the first capture, not after the last
 
     def point(count: int) -> Point:
         progress(count)
         return simulate(plugins.capture(job, count * devices), machine, count, plugins=plugins, seed=seed)
 
-    simulated = {count: point(count) for count in sorted({1, *nodes})}
-    alone = simulated[1].samples_per_s
+    fewest = fewest_nodes(job, devices)
+    simulated = {count: point(count) for count in sorted({fewest, *nodes})}
+    each = simulated[fewest].samples_per_s / fewest
     points = [
-        replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * alone))
+        replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * each))
         for count in nodes
     ]
     return Report(machine=machine.name, job=job.name, points=tuple(points), simulation=_cost())
+
+
+def fewest_nodes(job: Job, devices: int) -> int:
+    """The smallest number of nodes on which the job's plan can run: one, or as many as hold one copy of the network.
+
+    Args:
+        job: Its plan.
+        devices: Of each node.
+    """
+    spec = job.parallel
+    copy = spec.tensor * spec.pipeline * spec.sequence * (spec.data or 1)
+    return math.lcm(copy, devices) // devices
 
 
 def simulate_workload(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins, seed: int = 0) -> Report:

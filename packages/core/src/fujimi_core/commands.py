@@ -1,4 +1,4 @@
-"""Commands of core: fujimi plugins, fujimi machine list and show."""
+"""Commands of core: fujimi plugins, fujimi machine list and show, fujimi submit."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from fujimi_core.machine_file import UNVERIFIED
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
+from fujimi_core.submit_commands import submit_command
 from fujimi_core.tables import table
 from fujimi_core.units import format_quantity, unit_of
 
@@ -27,6 +28,7 @@ def fujimi_commands() -> Sequence[Command]:
             configure=_named,
             run=_machine_show,
         ),
+        submit_command(),
     ]
 
 

@@ -15,9 +15,9 @@ from fujimi_core.machine import Device, Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
-from fujimi_core.offers import Command, Generator, Model, TopologyOffer
+from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement
-from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished
+from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.workload import Collective, Kernel, Workload
 
 GROUP = "fujimi"
@@ -55,6 +55,11 @@ def fujimi_generators() -> Sequence[Generator]:  # type: ignore[empty-body]
 @hookspec
 def fujimi_models() -> Sequence[Model]:  # type: ignore[empty-body]
     """Offer networks that jobs can name."""
+
+
+@hookspec
+def fujimi_launchers() -> Sequence[Scheduler]:  # type: ignore[empty-body]
+    """Offer batch schedulers to which jobs can be given."""
 
 
 @hookspec
@@ -112,6 +117,11 @@ def fujimi_run_started(event: RunStarted) -> None:
 @hookspec
 def fujimi_step_finished(event: StepFinished) -> None:
     """Hear that a step is done."""
+
+
+@hookspec
+def fujimi_step_rejected(event: StepRejected) -> None:
+    """Hear that a bad step was left out, or that the run went back behind it."""
 
 
 @hookspec

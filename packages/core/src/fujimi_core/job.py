@@ -10,6 +10,8 @@ from typing import Any
 from fujimi_core.checks import at_least, within
 from fujimi_core.errors import JobError
 from fujimi_core.records import build, to_table
+from fujimi_core.stability_spec import StabilitySpec
+from fujimi_core.submit_spec import SubmitSpec
 
 
 class Precision(StrEnum):
@@ -26,7 +28,7 @@ class ModelSpec:
 
     Args:
         name: One that a plugin offers.
-        patch: Side of a patch [pixels].
+        patch: Side of a patch [pixels], of networks that take pictures.
         channels: Channels of the input; grey pictures are repeated.
         drop_path: Probability of leaving out a residual branch in the last block, rising linearly from 0.
     """
@@ -44,24 +46,42 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSpec:
-    """``[data]``: which pictures.
+    """``[data]``: which pictures, or which tokens.
 
     Args:
-        path: Directory of shards.
-        family: Generator that made them, or makes them in a dry run.
-        classes: Number of classes.
+        path: Directory of shards, or file of tokens.
+        family: Generator of pictures that made them, or makes them in a dry run; or ``tokens``.
+        classes: Of pictures, number of classes.
         instances: Pictures a class.
         pixels: Side of a picture [pixels].
+        sequence: Tokens of a sample.
+        vocabulary: Of tokens, how many different ones there are.
     """
 
     path: str = "data"
     family: str
-    classes: int
-    instances: int
+    classes: int | None = None
+    instances: int | None = None
     pixels: int = 224
+    sequence: int | None = None
+    vocabulary: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "classes", "instances", "pixels")
+        sizes = {"pictures": ("classes", "instances"), "tokens": ("sequence", "vocabulary")}
+        kind, other = ("tokens", "pictures") if self.is_tokens else ("pictures", "tokens")
+        needed = sizes[kind]
+        for name in needed:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing; family {self.family!r} is of {kind}: give {' and '.join(needed)}")
+        for name in sizes[other]:
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is of {other}, but family {self.family!r} is of {kind}; change one of them")
+        at_least(self, 1, *needed, "pixels")
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether samples are tokens, with ``sequence`` and ``vocabulary``, or pictures, with ``classes``."""
+        return self.family == "tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +91,13 @@ class TrainSpec:
     Args:
         steps: Optimizer steps.
         global_batch: Samples of all ranks together a step; keeps its size whatever the ranks (strong scaling).
-        batch_per_rank: Samples of each rank a step (weak scaling). Exactly one of the two is given.
+        batch_per_rank: Samples a step of each data-parallel rank: of those that share the work on the same samples
+            together (weak scaling). Exactly one of the two is given.
         precision: Type of matrix products; ``auto`` is bfloat16 where the device has it.
         label_smoothing: Share of the target spread over all classes.
         checkpoint_every: Steps between checkpoints; 0 for one at the end only.
+        keep_checkpoints: Of which so many are kept, the newest.
+        hang_limit_s: After which a rank that is silent or stands still is told of, and the run ended [s]; 0 for never.
         out: Directory for checkpoints and logs.
     """
 
@@ -84,11 +107,13 @@ class TrainSpec:
     precision: Precision = Precision.AUTO
     label_smoothing: float = 0.0
     checkpoint_every: int = 0
+    keep_checkpoints: int = 2
+    hang_limit_s: float = 300.0
     out: str = "runs"
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps")
-        at_least(self, 0, "checkpoint_every")
+        at_least(self, 1, "steps", "keep_checkpoints")
+        at_least(self, 0, "checkpoint_every", "hang_limit_s")
         within(self, 0, 1, "label_smoothing")
         given = [batch for batch in (self.global_batch, self.batch_per_rank) if batch is not None]
         if len(given) != 1:
@@ -121,18 +146,120 @@ class OptimizerSpec:
             raise ValueError(f"betas are {self.betas}; each must be at least 0 and below 1")
 
 
+class Schedule(StrEnum):
+    """Order in which the stages of a pipeline work on microbatches.
+
+    Source:
+        Huang et al., "GPipe", 2019; Narayanan et al., "Megatron-LM", SC 2021, section 2.2 (1F1B, interleaved);
+        Qi et al., "Zero Bubble Pipeline Parallelism", ICLR 2024.
+    """
+
+    GPIPE = "gpipe"
+    ONE_F_ONE_B = "1f1b"
+    INTERLEAVED = "interleaved"
+    ZERO_BUBBLE = "zero-bubble"
+
+
+class Recompute(StrEnum):
+    """What the backward pass computes again."""
+
+    NONE = "none"
+    SELECTIVE = "selective"
+    FULL = "full"
+
+
+class Offload(StrEnum):
+    """What leaves the device's memory while it is not needed."""
+
+    NONE = "none"
+    OPTIMIZER = "optimizer"
+    ACTIVATIONS = "activations"
+    ALL = "all"
+
+
+class ReduceType(StrEnum):
+    """Types in which gradients can travel."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class Backend(StrEnum):
+    """What carries messages between ranks."""
+
+    AUTO = "auto"
+    MPI = "mpi"
+    GLOO = "gloo"
+    NCCL = "nccl"
+
+
+#: Axes of a plan's mesh: pipeline, data, sequence, tensor.
+AXES = ("pp", "dp", "sp", "tp")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelSpec:
     """``[parallel]``: how ranks share the work.
 
     Args:
-        bucket_bytes: Gradients are summed over the ranks in pieces of about this many bytes.
+        data: Groups of ranks with different samples; without, as many as the ranks and the other axes leave.
+        tensor: Ranks that share each layer.
+        pipeline: Ranks that share the layers, one after the other.
+        sequence: Ranks that share the tokens of each sample; their attention goes around in a ring.
+        virtual_stages: Stages of each pipeline rank.
+        schedule: Order in which a pipeline works on its microbatches.
+        zero: What data-parallel ranks share: 0 nothing, 1 the optimizer's state, 2 also gradients, 3 also parameters.
+        recompute: What the backward pass computes again instead of keeping it: ``none``, ``selective`` (all but matrix
+            products and attention), ``full`` (whole blocks), or the numbers of the blocks that do so in full.
+        offload: What lies outside of the device's memory while it is not needed.
+        offload_path: Directory for what a rank without another memory offloads; without, that of temporary files.
+        microbatch: Samples that go through the network at once; without, all of them, or in a pipeline as many as give
+            each of its stages one.
+        accumulate: Passes over the network whose gradients are summed before an update.
+        placement: Axes, slowest first: ranks that differ only in the last are next to each other.
+        grad_reduce_dtype: Type in which gradients travel between ranks.
+        bucket_bytes: Gradients are summed over the ranks in pieces of about this many bytes; with ``zero = 3`` the
+            pieces are blocks.
+        backend: What carries messages: ``mpi``, ``gloo`` or ``nccl``; ``auto`` goes by launcher and device.
     """
 
+    data: int | None = None
+    tensor: int = 1
+    pipeline: int = 1
+    sequence: int = 1
+    virtual_stages: int = 1
+    schedule: Schedule = Schedule.ONE_F_ONE_B
+    zero: int = 0
+    recompute: Recompute | tuple[int, ...] = Recompute.NONE
+    offload: Offload = Offload.NONE
+    offload_path: str | None = None
+    microbatch: int | None = None
+    accumulate: int = 1
+    placement: tuple[str, ...] = AXES
+    grad_reduce_dtype: ReduceType = ReduceType.FLOAT32
     bucket_bytes: int = 25 * 2**20
+    backend: Backend = Backend.AUTO
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "bucket_bytes")
+        at_least(self, 1, "tensor", "pipeline", "sequence", "virtual_stages", "accumulate", "bucket_bytes")
+        within(self, 0, 3, "zero")
+        for name in ("data", "microbatch"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"{name} is {number}; at least 1 is needed")
+        if sorted(self.placement) != sorted(AXES):
+            raise ValueError(f"placement is {list(self.placement)}; it must hold each of {', '.join(AXES)} once")
+        if not isinstance(self.recompute, Recompute) and any(block < 0 for block in self.recompute):
+            raise ValueError(f"recompute is {list(self.recompute)}; blocks are counted from 0")
+        looped = self.schedule in (Schedule.INTERLEAVED, Schedule.ZERO_BUBBLE)
+        if self.virtual_stages > 1 and not looped:
+            raise ValueError(
+                f"virtual_stages is {self.virtual_stages}, but schedule {self.schedule.value} knows one stage a rank; "
+                'the nearest that works: schedule = "interleaved"'
+            )
+        if self.virtual_stages > 1 and self.pipeline == 1:
+            raise ValueError(
+                f"virtual_stages is {self.virtual_stages} without a pipeline; use pipeline = 2 or virtual_stages = 1"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,38 +273,32 @@ class Job:
     train: TrainSpec
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     parallel: ParallelSpec = field(default_factory=ParallelSpec)
+    stability: StabilitySpec = field(default_factory=StabilitySpec)
+    submit: SubmitSpec | None = None
 
     def __post_init__(self) -> None:
-        if self.data.pixels % self.model.patch:
+        if not self.data.is_tokens and self.data.pixels % self.model.patch:
             raise ValueError(f"data.pixels {self.data.pixels} is no multiple of model.patch {self.model.patch}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
 
-    def batch_on(self, ranks: int) -> int:
-        """Samples of one rank a step, when the job runs on so many ranks.
+    def batch_on(self, readers: int) -> int:
+        """Samples a step of each group of ranks with different samples, when there are so many groups.
 
         Raises:
             JobError: If the global batch cannot be dealt out evenly.
         """
-        if ranks < 1:
-            raise JobError(f"a job runs on at least one rank, not on {ranks}")
+        if readers < 1:
+            raise JobError(f"a job runs on at least one rank, not on {readers}")
         if self.train.batch_per_rank is not None:
             return self.train.batch_per_rank
         batch = self.train.global_batch or 0
-        if batch % ranks:
+        if batch % readers:
             raise JobError(
-                f"job {self.name!r}: train.global_batch {batch:,} does not divide into {ranks:,} ranks; "
-                f"use a multiple of {ranks:,}, other ranks, or train.batch_per_rank"
+                f"job {self.name!r}: train.global_batch {batch:,} does not divide into {readers:,} data-parallel "
+                f"ranks; use a multiple of {readers:,}, other ranks, or train.batch_per_rank"
             )
-        return batch // ranks
-
-    def global_batch_on(self, ranks: int) -> int:
-        """Samples of all ranks together a step, when the job runs on so many ranks.
-
-        Raises:
-            JobError: As `batch_on`.
-        """
-        return self.batch_on(ranks) * ranks
+        return batch // readers
 
     def with_batch_per_rank(self, batch: int) -> "Job":
         """The same job with so many samples a rank, whatever the ranks (weak scaling)."""
@@ -220,7 +341,11 @@ def from_table(table: Mapping[str, Any], *, where: str = "job") -> Job:
 def to_toml(job: Job) -> str:
     """Write a job with every default filled in; `load` reads it back."""
     table = to_table(job)
-    plain = [f"{key} = {_literal(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    plain = [
+        f"{key} = {_literal(value)}"
+        for key, value in table.items()
+        if value is not None and not isinstance(value, dict)
+    ]
     sections = [(key, value) for key, value in table.items() if isinstance(value, dict)]
     for name, section in sections:
         plain += ["", f"[{name}]"]
@@ -233,6 +358,8 @@ def _literal(value: Any) -> str:
         return '"' + "".join(map(_escaped, value)) + '"'
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_literal(key)} = {_literal(item)}' for key, item in value.items())} }}"
     return repr(value)
 
 

@@ -1,7 +1,7 @@
 """Mesh: named axes of ranks, and which ranks form a group along an axis."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,15 @@ class Mesh:
         ranks = np.arange(self.world_size, dtype=np.int64).reshape(self.shape)
         extent = math.prod(self.shape[i] for i in inside)
         return ranks.transpose(outside + inside).reshape(-1, extent)
+
+    def axes_of(self, ranks: Sequence[int]) -> tuple[str, ...]:
+        """Axes along which some ranks differ.
+
+        >>> Mesh.of(dp=2, tp=3).axes_of([3, 4, 5])
+        ('tp',)
+        """
+        places = np.unravel_index(np.asarray(ranks, np.int64), self.shape)
+        return tuple(name for name, at in zip(self.names, places, strict=True) if (at != at[0]).any())
 
     def slice(self, where: Mapping[str, tuple[int, int]]) -> Ranks:
         """Ranks whose coordinates lie in half-open intervals; axes that are not named are whole.

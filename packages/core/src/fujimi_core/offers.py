@@ -1,8 +1,9 @@
 """What plugins offer: small records that import nothing heavy."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fujimi_core.job import Job
 from fujimi_core.machine import Machine
 from fujimi_core.network import Topology
+from fujimi_core.submission import Submission
 
 if TYPE_CHECKING:
     from fujimi_core.plugins import Plugins
@@ -39,6 +41,48 @@ class Generator:
     render: Render
 
 
+class Style(StrEnum):
+    """How the ranks of a tensor-parallel group share a layer.
+
+    Source:
+        Shoeybi et al., "Megatron-LM", 2019, section 3.
+    """
+
+    #: A linear layer's outputs: rows of the weight, and the bias.
+    COLUMN = "column"
+    #: A linear layer's inputs: columns of the weight; outputs are summed.
+    ROW = "row"
+    #: An embedding's words: rows of the weight; outputs are summed.
+    VOCABULARY = "vocabulary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharding:
+    """How a network can be spread over ranks: as ``last(blocks(first(inputs)))``.
+
+    Blocks and what lies between them take and give tokens, shape (batch, tokens, width). Every module that owns
+    parameters has ``reset_parameters()``, as torch's own have, which draws their initial values.
+
+    Args:
+        first: Name of the submodule that makes tokens.
+        blocks: Name of the submodule, an ``nn.Sequential``, whose children are the blocks.
+        last: Name of the submodule that makes logits of tokens.
+        styles: How layers are shared by tensor-parallel ranks, by their names; ``*`` stands for the number of a block.
+            Others are the same on all of them.
+        heads: Name of the attribute that holds the number of attention heads; ``*`` as above. Ranks share whole heads.
+        whole_sequence: Whether ``last`` needs all tokens of a sample. Otherwise it works on each token alone.
+        causal: Whether a token's attention sees earlier tokens only.
+    """
+
+    first: str
+    blocks: str
+    last: str
+    styles: Mapping[str, Style]
+    heads: str
+    whole_sequence: bool
+    causal: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A network that jobs can name.
@@ -47,11 +91,13 @@ class Model:
         name: By which jobs ask for it.
         summary: One line for people.
         build: Makes the ``torch.nn.Module`` that a job describes; imports torch when called, not before.
+        sharding: How it can be spread over ranks; without, all ranks hold all of it.
     """
 
     name: str
     summary: str
     build: Callable[[Job], Any]
+    sharding: Sharding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +111,23 @@ class TopologyOffer:
 
     name: str
     build: Callable[[Machine], Topology]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduler:
+    """A batch scheduler to which jobs can be given.
+
+    Args:
+        name: By which ``fujimi submit`` asks for it.
+        summary: One line for people.
+        files: Makes the texts of the files that a job needs, by their names; the first is the batch script.
+        submit: The scheduler's own program, and its arguments before the batch script.
+    """
+
+    name: str
+    summary: str
+    files: Callable[[Submission], Mapping[str, str]]
+    submit: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

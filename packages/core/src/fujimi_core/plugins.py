@@ -16,9 +16,9 @@ from fujimi_core.machine import Device, Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
-from fujimi_core.offers import Command, Generator, Model, TopologyOffer
+from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement
-from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished
+from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.workload import Collective, Kernel, Workload
 
 DISABLE_VARIABLE = "FUJIMI_DISABLE_PLUGINS"
@@ -29,9 +29,10 @@ _OFFERED: dict[str, type] = {
     "fujimi_topologies": TopologyOffer,
     "fujimi_generators": Generator,
     "fujimi_models": Model,
+    "fujimi_launchers": Scheduler,
     "fujimi_commands": Command,
 }
-Offer = TypeVar("Offer", Machine, TopologyOffer, CollectiveAlgorithm, Generator, Model, Command)
+Offer = TypeVar("Offer", Machine, TopologyOffer, CollectiveAlgorithm, Generator, Model, Scheduler, Command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,15 @@ class Plugins:
 
     def infos(self) -> list[PluginInfo]:
         """What is installed, and what is wrong with it; collects all offers to find out."""
-        for collect in (self.machines, self.topologies, self.collectives, self.generators, self.models, self.commands):
+        for collect in (
+            self.machines,
+            self.topologies,
+            self.collectives,
+            self.generators,
+            self.models,
+            self.schedulers,
+            self.commands,
+        ):
             collect()
         return [self._info(name) for name in sorted(self._distributions)]
 
@@ -166,6 +175,18 @@ class Plugins:
         """
         return _named(self.models(), name, "model", JobError)
 
+    def schedulers(self) -> dict[str, Scheduler]:
+        """Batch schedulers by name."""
+        return self._offers("fujimi_launchers")
+
+    def scheduler(self, name: str) -> Scheduler:
+        """A batch scheduler by name.
+
+        Raises:
+            PluginError: If no plugin offers it.
+        """
+        return _named(self.schedulers(), name, "scheduler", PluginError)
+
     def commands(self) -> dict[str, Command]:
         """Commands by their words."""
         return self._offers("fujimi_commands")
@@ -179,7 +200,8 @@ class Plugins:
             JobError: If no plugin offers the model or the generator that it names.
             PluginError: If no plugin captures jobs.
         """
-        self.generator(job.data.family)
+        if not job.data.is_tokens:
+            self.generator(job.data.family)
         model = self.model(job.model.name)
         workload: Workload | None = self._decide("fujimi_capture", job=job, model=model, ranks=ranks)
         if workload is None:
@@ -238,6 +260,10 @@ class Plugins:
     def checkpoint_saved(self, event: CheckpointSaved) -> None:
         """Tell that a checkpoint is on disk."""
         self._notify("fujimi_checkpoint_saved", event)
+
+    def step_rejected(self, event: StepRejected) -> None:
+        """Tell that a bad step was not applied."""
+        self._notify("fujimi_step_rejected", event)
 
     def run_finished(self, event: RunFinished) -> None:
         """Tell that a run is over."""

@@ -47,6 +47,19 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepRejected:
+    """A step was bad, and its update was not applied.
+
+    Args:
+        step: Its number, from 1.
+        reason: What was wrong, and what was done.
+    """
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
     """A checkpoint is on disk, whole."""
 

@@ -1,1 +1,1 @@
-"""Data parallelism over ranks that an MPI launcher started, and its capture at any world size."""
+"""Data, tensor, pipeline and sequence parallelism over any MPI, and its capture at any world size."""

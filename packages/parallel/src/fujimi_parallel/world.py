@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch.distributed as dist
 from fujimi_core.errors import RunError
@@ -15,6 +14,7 @@ from fujimi_core.mesh import Mesh
 from torch._C._distributed_c10d import TCPStore
 
 from fujimi_parallel.launch import Launch, launch_of
+from fujimi_parallel.mpi.library import load_mpi
 
 #: Name of the mesh axis along which ranks hold the same parameters and different samples.
 DATA_AXIS = "dp"
@@ -52,14 +52,16 @@ class World:
 
 
 @contextlib.contextmanager
-def join(*, timeout_s: float = 600.0) -> Iterator[World]:
+def join(backend: str | None = None, *, timeout_s: float = 600.0) -> Iterator[World]:
     """Join the ranks that were started together with this one; leave them at the end.
 
-    Collectives run over gloo, unless there is only one rank, which needs none. A rank that fails keeps its connections,
-    so that the others wait for it instead of reporting a lost one; whoever catches the error calls `stop_all`.
+    A rank that fails keeps its connections, so that the others wait for it instead of reporting a lost one; whoever
+    catches the error calls `stop_all`.
 
     Args:
-        timeout_s: How long to wait for a rank that does not answer.
+        backend: Of collectives: ``mpi`` or ``gloo``; None takes ``mpi`` where MPI started the ranks, else ``gloo``.
+            One rank that is alone needs none.
+        timeout_s: How long to wait for a rank that does not answer; over MPI, for one on the same node.
 
     Raises:
         RunError: If the launcher's environment does not hold together, or there is no MPI library.
@@ -69,30 +71,57 @@ def join(*, timeout_s: float = 600.0) -> Iterator[World]:
     if launch.world_size == 1:
         yield World(rank=0, mesh=mesh)
         return
-    timeout = timedelta(seconds=timeout_s)
-    if launch.launcher == "torchrun":
-        dist.init_process_group("gloo", timeout=timeout)
-    else:
-        store = _meet_over_mpi(launch, timeout)
-        dist.init_process_group("gloo", store=store, rank=launch.rank, world_size=launch.world_size, timeout=timeout)
+    backend = backend or ("mpi" if launch.launcher == "mpi" else "gloo")
+    _start(backend, launch, timedelta(seconds=timeout_s))
     yield World(rank=launch.rank, mesh=mesh, local_rank=launch.local_rank, local_size=launch.local_size)
     dist.destroy_process_group()
-    time.sleep(_THREADS_LET_GO_S)
+    if backend == "gloo":
+        time.sleep(_THREADS_LET_GO_S)
 
 
-def _meet_over_mpi(launch: Launch, timeout: timedelta) -> TCPStore:
-    """Let rank 0 open a store on a free port, and tell the others by MPI where it is."""
-    ranks = _mpi().COMM_WORLD
+def _start(backend: str, launch: Launch, timeout: timedelta) -> None:
+    """Make the group of all ranks."""
+    if launch.launcher == "mpi":
+        _check_library(launch)
+    if backend == "mpi":
+        dist.init_process_group("mpi")
+        dist.distributed_c10d._get_default_group().set_timeout(timeout)
+    elif launch.launcher == "mpi":
+        store = _meet_over_mpi(launch, timeout)
+        dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.world_size, timeout=timeout)
+    else:
+        _require_meeting_point(launch)
+        dist.init_process_group(backend, rank=launch.rank, world_size=launch.world_size, timeout=timeout)
+
+
+def _require_meeting_point(launch: Launch) -> None:
+    """Refuse ranks without MPI that were not told where rank 0 is; torchrun tells, srun does not."""
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise RunError(
+            f"{launch.launcher} started {launch.world_size} ranks without MPI and without {' and '.join(missing)}: "
+            "the ranks do not know where to meet; set MASTER_ADDR to the node of rank 0 and MASTER_PORT to a port that "
+            "is free there, as the batch script of 'fujimi submit' does"
+        )
+
+
+def _check_library(launch: Launch) -> None:
+    """Refuse an MPI library that knows nothing of the ranks that were started."""
+    ranks = load_mpi().COMM_WORLD
     if ranks.Get_size() != launch.world_size:
         raise RunError(
             f"the launcher started {launch.world_size} ranks, the MPI library sees {ranks.Get_size()}: they are of "
             "different kinds; start with the mpiexec that belongs to the library"
         )
+
+
+def _meet_over_mpi(launch: Launch, timeout: timedelta) -> TCPStore:
+    """Let rank 0 open a store on a free port, and tell the others by MPI where it is."""
     host = socket.gethostname() if launch.local_size < launch.world_size else "127.0.0.1"
     store = None
     if launch.rank == 0:
         store = TCPStore(host, 0, launch.world_size, is_master=True, timeout=timeout, wait_for_workers=False)
-    host, port = ranks.bcast((host, store.port if store else 0))
+    host, port = load_mpi().COMM_WORLD.bcast((host, store.port if store else 0))
     return store or TCPStore(host, port, launch.world_size, timeout=timeout, wait_for_workers=False)
 
 
@@ -107,19 +136,10 @@ def stop_all(code: int, *, say: Callable[[], None]) -> None:
     ranks = None
     if launch.launcher == "mpi":
         with contextlib.suppress(RunError):  # it has a reason to tell already
-            ranks = _mpi().COMM_WORLD  # where MPI has not started yet, this waits for all ranks
+            ranks = load_mpi().COMM_WORLD  # where MPI has not started yet, this waits for all ranks
     if launch.rank:
         time.sleep(_RANK_0_FIRST_S)
     say()
     if ranks is not None:
         time.sleep(_LAUNCHER_READS_S)
         ranks.Abort(code)
-
-
-def _mpi() -> Any:
-    """MPI, which starts when it is loaded; only launched processes may do that."""
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as wrong:
-        raise RunError(f"no MPI library can be loaded: {wrong}; 'pip install mpich' brings one") from None
-    return MPI

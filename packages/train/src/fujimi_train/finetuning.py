@@ -16,6 +16,8 @@ from torch import nn
 from fujimi_train.program import mixed, normalise
 from fujimi_train.schedule import learning_rate
 
+_LOGITS = "head.linear."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSpec:
@@ -39,18 +41,18 @@ class FinetuneSpec:
 
 
 def load_backbone(model: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
-    """Take up all parameters of a trained network but those of its head.
+    """Take up all parameters of a trained network but those that make logits.
 
     Args:
-        model: Of the same size; its head, an attribute ``head``, may have other classes.
+        model: Of the same size; its ``head.linear`` may have other classes.
         state: As ``state_dict`` of the trained network returned it.
 
     Raises:
-        JobError: If the networks differ in more than the head.
+        JobError: If the networks differ in more.
     """
     own = model.state_dict()
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
-    wrong = [name for name in own if not name.startswith("head.") and _shape(kept, name) != own[name].shape]
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(_LOGITS)}
+    wrong = [name for name in own if not name.startswith(_LOGITS) and _shape(kept, name) != own[name].shape]
     extra = [name for name in kept if name not in own]
     if wrong or extra:
         name = (wrong + extra)[0]

@@ -3,23 +3,65 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fujimi_core.errors import JobError
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job
-from fujimi_core.offers import Command, Model
+from fujimi_core.offers import Command, Model, Sharding, Style
 from fujimi_core.workload import Workload
 
 from fujimi_train.commands import commands
 
 _VITS = {"vit_tiny": "5.7 M", "vit_small": "22 M", "vit_base": "87 M", "vit_large": "304 M", "vit_huge": "632 M"}
+#: With the vocabulary of GPT-2 and 1,024 tokens (gpt3: 2,048), or with those of Fugaku-LLM, 48,588 and 2,048.
+_GPTS = {
+    "gpt2_small": "163 M",
+    "gpt2_medium": "406 M",
+    "gpt2_large": "838 M",
+    "gpt2_xl": "1638 M",
+    "gpt3_6.7b": "6864 M",
+    "gpt_13b": "13417 M",
+}
+
+_BLOCKS = {
+    "blocks.*.attention.qkv": Style.COLUMN,
+    "blocks.*.attention.proj": Style.ROW,
+    "blocks.*.fc1": Style.COLUMN,
+    "blocks.*.fc2": Style.ROW,
+}
+
+_VIT_SHARDING = Sharding(
+    first="embed",
+    blocks="blocks",
+    last="head",
+    styles=_BLOCKS,
+    heads="blocks.*.attention.heads",
+    whole_sequence=True,  # of which the head takes the class token
+    causal=False,
+)
+
+_GPT_SHARDING = Sharding(
+    first="embed",
+    blocks="blocks",
+    last="head",
+    styles={"embed.tokens": Style.VOCABULARY, **_BLOCKS, "head.linear": Style.COLUMN},
+    heads="blocks.*.attention.heads",
+    whole_sequence=False,
+    causal=True,
+)
 
 
 @hookimpl
 def fujimi_models() -> Sequence[Model]:
-    """Offer vision transformers."""
-    return [
-        Model(name=name, summary=f"vision transformer, {parameters} parameters", build=_build)
-        for name, parameters in _VITS.items()
+    """Offer vision transformers and GPTs."""
+    vits = [
+        Model(name=name, summary=f"vision transformer, {size} parameters", build=_build_vit, sharding=_VIT_SHARDING)
+        for name, size in _VITS.items()
     ]
+    gpts = [
+        Model(name=name, summary=f"language model, {size} parameters", build=_build_gpt, sharding=_GPT_SHARDING)
+        for name, size in _GPTS.items()
+    ]
+    return vits + gpts
 
 
 @hookimpl
@@ -36,14 +78,37 @@ def fujimi_commands() -> Sequence[Command]:
     return commands()
 
 
-def _build(job: Job) -> Any:
+def _build_vit(job: Job) -> Any:
     from fujimi_train.vit import SHAPES, VisionTransformer  # torch takes seconds to import
 
+    if job.data.classes is None:
+        raise JobError(
+            f"job {job.name!r}: {job.model.name} takes pictures, but data.family is {job.data.family!r}; let "
+            f"model.name be one of {', '.join(_GPTS)}, or data.family a generator of pictures, with data.classes and "
+            f"data.instances"
+        )
     return VisionTransformer(
         SHAPES[job.model.name],
         pixels=job.data.pixels,
         patch=job.model.patch,
         channels=job.model.channels,
         classes=job.data.classes,
+        drop_path=job.model.drop_path,
+    )
+
+
+def _build_gpt(job: Job) -> Any:
+    from fujimi_train.gpt import SHAPES, Gpt  # as above
+
+    if job.data.sequence is None or job.data.vocabulary is None:
+        raise JobError(
+            f"job {job.name!r}: {job.model.name} takes tokens, but data.family is {job.data.family!r}, of pictures; "
+            f"let model.name be one of {', '.join(_VITS)}, or data.family 'tokens', with data.sequence and "
+            f"data.vocabulary"
+        )
+    return Gpt(
+        SHAPES[job.model.name],
+        sequence=job.data.sequence,
+        vocabulary=job.data.vocabulary,
         drop_path=job.model.drop_path,
     )

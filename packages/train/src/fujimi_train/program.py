@@ -1,16 +1,22 @@
 """Program: what a job does on one rank, the same in training and in capture.
 
-Shapes: B pictures, C channels, H height, W width, K classes.
+Shapes: B samples, C channels, H height, W width, T tokens.
 """
 
+import functools
+from collections.abc import Iterable, Sequence
+
 import torch
-import torch.nn.functional as F
-from fujimi_core.job import Job, Precision
+import torch.distributed as dist
+from fujimi_core.job import Job, Offload, OptimizerSpec, Precision
 from fujimi_core.offers import Model
-from fujimi_parallel.collectives import average
-from fujimi_parallel.data_parallel import data_parallel
+from fujimi_core.plan import plan_of
+from fujimi_parallel.axes import Axes
+from fujimi_parallel.network import Network
+from fujimi_parallel.offload import fetch_state, offload_state
 from fujimi_parallel.world import World
-from torch import nn
+from fujimi_parallel.zero import Piece
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from fujimi_train.schedule import learning_rate
 
@@ -23,6 +29,9 @@ class Program:
         model: Which network the job names.
         world: The ranks.
         device: What this rank computes on.
+
+    Raises:
+        JobError: If the job's plan does not go together with the ranks or the network.
     """
 
     def __init__(self, job: Job, model: Model, world: World, *, device: torch.device) -> None:
@@ -31,62 +40,132 @@ class Program:
         self.job = job
         self.world = world
         self.device = device
-        torch.manual_seed(job.seed)
-        with device:
-            self.model: nn.Module = model.build(job)
-        self.wrapped = data_parallel(self.model, world, bucket_bytes=job.parallel.bucket_bytes)
-        self.optimizer = adamw(self.model, job)
+        self.plan = plan_of(job, world.size)
+        self.axes = Axes(world, self.plan.mesh)
+        halved = job.train.precision is Precision.BFLOAT16 and job.parallel.zero == 3
+        self.network = Network(
+            model,
+            job,
+            self.plan,
+            self.axes,
+            example=example_inputs(job, self.plan.microbatch),
+            device=device,
+            compute_dtype=torch.bfloat16 if halved else torch.float32,
+            forward_context=functools.partial(mixed, job.train.precision, device),
+        )
+        self.pieces = list(self.network.pieces())
+        self.optimizer = adamw(self.pieces, self.network, job.optimizer)
 
-    def step(self, number: int, pictures_BHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    def step(self, number: int, samples: torch.Tensor | None, labels: torch.Tensor | None) -> torch.Tensor:
         """Do one optimizer step.
 
         Args:
             number: Of the step, from 0.
-            pictures_BHW: Grey pictures of this rank, uint8.
-            labels_B: Their classes, int64.
+            samples: Of this rank's batch: grey pictures (B, H, W), uint8, or tokens (B, T), int64. None where
+                `Network.has_first` is not.
+            labels: Their classes (B), or the tokens that follow (B, T), int64. None where `Network.has_last` is not.
 
         Returns:
             Mean loss over all ranks, before the step; a scalar.
         """
-        torch.manual_seed(_mix(self.job.seed, number, self.world.rank))
-        x_BCHW = normalise(pictures_BHW.to(self.device), channels=self.job.model.channels)
-        with mixed(self.job.train.precision, self.device):
-            logits_BK = self.wrapped(x_BCHW)
-        smoothing = self.job.train.label_smoothing
-        loss = F.cross_entropy(logits_BK.float(), labels_B.to(self.device), label_smoothing=smoothing)
-        mean_loss = loss.detach().clone()
-        averaging = average(mean_loss, self.world)
-        loss.backward()
-        self._update(number)
-        if averaging:
-            averaging.wait()
-        return mean_loss
+        summary = self.gradients(number, samples, labels)
+        self.update(number, summary[1])
+        return summary[0]
+
+    def gradients(
+        self, number: int, samples: torch.Tensor | None, labels: torch.Tensor | None, says: Sequence[float] = ()
+    ) -> torch.Tensor:
+        """Compute the gradients of a step, and what all ranks have to know of each other before they use them.
+
+        Args:
+            number: As of `step`.
+            samples: As of `step`.
+            labels: As of `step`.
+            says: Numbers of this rank that the others are to know; as many on each.
+
+        Returns:
+            Mean loss, norm of all gradients, and the sums of ``says`` over all ranks; the same on each, float64.
+        """
+        torch.manual_seed(_mix(self.job.seed, number, self.axes.at("dp"), self.axes.at("pp")))
+        inputs = None if samples is None else self._inputs(samples)
+        share = self.network.gradients(inputs, None if labels is None else labels.to(self.device))
+        counted = share is not None and self.axes.is_first("tp")
+        loss = share.double() if share is not None and counted else torch.zeros((), dtype=torch.float64)
+        summary = torch.stack([loss.to(self.device), self._square_of_gradients(), *self._own(says)])
+        group = self.axes.everybody()
+        if group is not None:
+            dist.all_reduce(summary, group=group)
+        summary[1].sqrt_()
+        return summary
+
+    def update(self, number: int, norm: torch.Tensor) -> None:
+        """Apply the gradients.
+
+        Args:
+            number: Of the step, from 0.
+            norm: Of the gradients, as `gradients` returned it.
+        """
+        limit = self.job.optimizer.clip_norm
+        if limit:
+            factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+            for piece in self.pieces:
+                assert piece.values.grad is not None
+                piece.values.grad.mul_(factor.to(piece.values.grad.dtype))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(number)
+        outside = self.network.outside if self.job.parallel.offload in (Offload.OPTIMIZER, Offload.ALL) else None
+        if outside:
+            fetch_state(self.optimizer)
+        self.optimizer.step()
+        if outside:
+            offload_state(self.optimizer, outside)
+        self.network.updated()
 
     def rate(self, number: int) -> float:
         """Learning rate of a step."""
         spec = self.job.optimizer
         return learning_rate(number, self.job.train.steps, warmup_steps=spec.warmup_steps, highest=spec.learning_rate)
 
-    def _update(self, number: int) -> None:
-        if self.job.optimizer.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.job.optimizer.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(number)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+    def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
+        samples = samples.to(self.device)
+        return samples if self.job.data.is_tokens else normalise(samples, channels=self.job.model.channels)
+
+    def _square_of_gradients(self) -> torch.Tensor:
+        """Sum of the squares of all gradients that this rank speaks for."""
+        counted = [piece.values.grad for piece in self.pieces if self.network.is_counted(piece)]
+        norms = [torch.linalg.vector_norm(gradient).double() for gradient in counted if gradient is not None]
+        if not norms:
+            return torch.zeros((), dtype=torch.float64, device=self.device)
+        return torch.stack(norms).square().sum()
+
+    def _own(self, says: Sequence[float]) -> Iterable[torch.Tensor]:
+        return (torch.tensor(number, dtype=torch.float64, device=self.device) for number in says)
 
 
-def adamw(model: nn.Module, job: Job) -> torch.optim.AdamW:
+def example_inputs(job: Job, batch: int) -> torch.Tensor:
+    """Inputs of the network without memory."""
+    with unset_fake_temporarily():  # a plain tensor also in a dry run
+        if job.data.sequence is not None:
+            return torch.empty(batch, job.data.sequence, dtype=torch.int64, device="meta")
+        return torch.empty(batch, job.model.channels, job.data.pixels, job.data.pixels, device="meta")
+
+
+def adamw(pieces: Sequence[Piece], network: Network, spec: OptimizerSpec) -> torch.optim.AdamW:
     """AdamW whose weight decay leaves out vectors and the positions: biases, norms and tokens.
 
     Source:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019; DeiT's ``no_weight_decay``.
     """
-    parameters = list(model.parameters())
-    matrices = [parameter for parameter in parameters if _decays(parameter)]
-    others = [parameter for parameter in parameters if not _decays(parameter)]
-    groups = [{"params": matrices, "weight_decay": job.optimizer.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=job.optimizer.learning_rate, betas=job.optimizer.betas, fused=True)
+    decaying = [piece.values for piece in pieces if _decays(network.held(piece.name).shape)]
+    others = [piece.values for piece in pieces if not _decays(network.held(piece.name).shape)]
+    groups = [
+        {"params": parameters, "weight_decay": decay}
+        for parameters, decay in ((decaying, spec.weight_decay), (others, 0.0))
+        if parameters
+    ]
+    # a rank whose part of the parameters is nothing but padding has nothing to update
+    groups = groups or [{"params": [torch.nn.Parameter(torch.zeros(0))], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.betas, fused=True)
 
 
 def mixed(precision: Precision, device: torch.device) -> torch.autocast:
@@ -103,10 +182,11 @@ def normalise(pictures_BHW: torch.Tensor, *, channels: int) -> torch.Tensor:
     return x_BCHW.expand(-1, channels, -1, -1)
 
 
-def _decays(parameter: nn.Parameter) -> bool:
-    return parameter.dim() > 1 and parameter.shape[0] != 1
+def _decays(shape: Sequence[int]) -> bool:
+    return len(shape) > 1 and shape[0] != 1
 
 
-def _mix(seed: int, step: int, rank: int) -> int:
-    """A different seed for each step and rank, the same after a restart."""
-    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**63
+def _mix(seed: int, step: int, reader: int, stage: int) -> int:
+    """A different seed for each step and for ranks with other samples or blocks, the same after a restart."""
+    mixed = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + reader * 0x94D049BB133111EB
+    return (mixed + stage * 0xD6E8FEB86659FD93) % 2**63

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import to_toml
-from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished
+from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.records import to_table
 from fujimi_core.units import format_quantity
 
@@ -55,6 +55,11 @@ class Watcher:
     def fujimi_step_finished(self, event: StepFinished) -> None:
         """Show a step."""
         self._show(event)
+
+    @hookimpl
+    def fujimi_step_rejected(self, event: StepRejected) -> None:
+        """Say what was wrong."""
+        print(event.reason, file=sys.stderr)
 
     @hookimpl
     def fujimi_run_finished(self, event: RunFinished) -> None:
@@ -107,6 +112,11 @@ class RunLog:
     def fujimi_step_finished(self, event: StepFinished) -> None:
         """Write a step down."""
         self._write(to_table(event))
+
+    @hookimpl
+    def fujimi_step_rejected(self, event: StepRejected) -> None:
+        """Write a bad step down."""
+        self._write({"step": event.step, "rejected": event.reason})
 
     @hookimpl
     def fujimi_checkpoint_saved(self, event: CheckpointSaved) -> None:

@@ -1,4 +1,4 @@
-"""Writes down what a rank does: operators, collectives and what waits for what."""
+"""Writes down what a rank does: operators, collectives, messages and what waits for what."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from fujimi_core.errors import PluginError
-from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel
+from fujimi_core.mesh import Mesh
+from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Recv, Send
 from torch._C._distributed_c10d import FakeWork
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,13 +15,19 @@ from torch.utils._pytree import tree_leaves
 
 from fujimi_parallel.capture.flops import flops
 from fujimi_parallel.capture.memory import MemoryMeter
-from fujimi_parallel.world import DATA_AXIS
 
+# kind, and which argument is the whole buffer: the vector of an all-reduce, the result of an all-gather
 _KINDS = {
-    torch.ops.c10d.allreduce_.default: CollectiveKind.ALL_REDUCE,
-    torch.ops.c10d.broadcast_.default: CollectiveKind.BROADCAST,
-    torch.ops.c10d.barrier.default: CollectiveKind.BARRIER,
+    "allreduce_": (CollectiveKind.ALL_REDUCE, 0),
+    "broadcast_": (CollectiveKind.BROADCAST, 0),
+    "_allgather_base_": (CollectiveKind.ALL_GATHER, 0),
+    "allgather_": (CollectiveKind.ALL_GATHER, 0),
+    "_reduce_scatter_base_": (CollectiveKind.REDUCE_SCATTER, 1),
+    "reduce_scatter_": (CollectiveKind.REDUCE_SCATTER, 1),
+    "alltoall_base_": (CollectiveKind.ALL_TO_ALL, 1),
+    "barrier": (CollectiveKind.BARRIER, 0),
 }
+_SEND, _RECV = "send", "recv_"
 # they make tensors without touching them, or only look at them
 _FREE = {
     "empty",
@@ -36,12 +43,20 @@ _FREE = {
 
 
 class Recorder(TorchDispatchMode):
-    """Records, while it is active, every operator and collective of this process, in a fake world or a real one."""
+    """Records, while it is active, every operator, collective and message of this process.
 
-    def __init__(self) -> None:
+    In a fake world or a real one, unless its process groups are written in Python: those are not seen.
+
+    Args:
+        mesh: On which the ranks lie; groups are known by the axes along which their members differ.
+    """
+
+    def __init__(self, mesh: Mesh | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch leaves it untyped
         self.events: list[Event] = []
         self.memory = MemoryMeter()
+        self._mesh = mesh
+        self._axes_of: dict[str, tuple[str, ...]] = {}
         self._issued: dict[int, int] = {}
         self._wait_for: set[int] = set()
         self._last_kernel: int | None = None
@@ -54,7 +69,7 @@ class Recorder(TorchDispatchMode):
         setattr(FakeWork, "wait", lambda work, *_: self._waited(work))  # noqa: B010 - a method that mypy guards
         begin = register_optimizer_step_pre_hook(lambda *_: self._optimizer(True))
         end = register_optimizer_step_post_hook(lambda *_: self._optimizer(False))
-        self._restore = [begin.remove, end.remove, lambda: setattr(FakeWork, "wait", wait)]
+        self._restore = [begin.remove, end.remove, lambda: setattr(FakeWork, "wait", wait), self.memory.watch_resizes()]
         super().__enter__()  # type: ignore[no-untyped-call] # as above
         return self
 
@@ -79,7 +94,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if func.namespace == "c10d":
-            self._collective(func, args, out)
+            self._communication(func, args, out)
         else:
             self.memory.see(out)
             if not func.is_view and func._schema.name.split("::")[1] not in _FREE:
@@ -103,23 +118,46 @@ class Recorder(TorchDispatchMode):
         self._last_kernel = len(self.events)
         self.events.append(event)
 
-    def _collective(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
-        if func not in _KINDS:
-            raise PluginError(f"capture cannot translate {func}; known: {', '.join(map(str, _KINDS))}")
-        tensors = _tensors(args[0])
+    def _communication(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
+        name = func._schema.name.split("::")[1]
         group = next(dist.ProcessGroup.unbox(arg) for arg in args if isinstance(arg, torch.ScriptObject))
         works = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.ScriptObject)]
-        event = Collective(
-            kind=_KINDS[func],
-            nbytes=sum(tensor.nbytes for tensor in tensors),
-            axes=_axes(group),
-            dtype=_dtype(tensors),
-            phase=self._phase(),
-            waits=() if self._last_kernel is None else (self._last_kernel,),
-        )
+        axes = self._axes(group)
+        if name in (_SEND, _RECV):
+            event = self._message(name, args, group, axes)
+        elif name in _KINDS:
+            event = self._collective(name, args, axes)
+        else:
+            raise PluginError(f"capture cannot translate {func}; known: {', '.join([*_KINDS, _SEND, _RECV])}")
         for work in works:
             self._remember(work, len(self.events))
         self.events.append(event)
+
+    def _collective(self, name: str, args: tuple[Any, ...], axes: tuple[str, ...]) -> Collective:
+        kind, whole = _KINDS[name]
+        tensors = _tensors(args[whole])
+        return Collective(
+            kind=kind,
+            nbytes=sum(tensor.nbytes for tensor in tensors),
+            axes=axes,
+            dtype=_dtype(tensors),
+            phase=self._phase(),
+            waits=self._after_last_kernel(),
+        )
+
+    def _message(self, name: str, args: tuple[Any, ...], group: dist.ProcessGroup, axes: tuple[str, ...]) -> Event:
+        (axis,) = axes
+        kind = Send if name == _SEND else Recv
+        return kind(
+            nbytes=sum(tensor.nbytes for tensor in _tensors(args[0])),
+            axis=axis,
+            offset=args[2] - group.rank(),
+            phase=self._phase(),
+            waits=self._after_last_kernel() if name == _SEND else (),
+        )
+
+    def _after_last_kernel(self) -> tuple[int, ...]:
+        return () if self._last_kernel is None else (self._last_kernel,)
 
     def _remember(self, work: torch.ScriptObject, index: int) -> None:
         """Know a work again when it is waited for; only those of a fake world can be told apart."""
@@ -141,11 +179,14 @@ class Recorder(TorchDispatchMode):
             return "optimizer"
         return "backward" if torch._C._current_graph_task_id() != -1 else "forward"
 
-
-def _axes(group: dist.ProcessGroup) -> tuple[str, ...]:
-    if group.size() != dist.get_world_size():
-        raise PluginError(f"capture knows collectives of all {dist.get_world_size()} ranks, not of {group.size()}")
-    return (DATA_AXIS,)
+    def _axes(self, group: dist.ProcessGroup) -> tuple[str, ...]:
+        """Axes along which the members of a group differ."""
+        if self._mesh is None:
+            raise PluginError("a recorder without a mesh cannot tell who communicates; give it the mesh of the ranks")
+        name = group.group_name
+        if name not in self._axes_of:
+            self._axes_of[name] = self._mesh.axes_of(dist.get_process_group_ranks(group))
+        return self._axes_of[name]
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:

@@ -1,0 +1,1 @@
+"""The backend "mpi" of torch.distributed, over any MPI library that mpi4py loads."""

@@ -1,0 +1,52 @@
+"""Recomputation: what the backward pass computes again instead of keeping it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from fujimi_core.job import Recompute
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+aten = torch.ops.aten
+#: Operators whose results are kept by selective recomputation: they hold nearly all arithmetic.
+KEPT = {
+    aten.mm.default,
+    aten.addmm.default,
+    aten.bmm.default,
+    aten.baddbmm.default,
+    aten.convolution.default,
+    aten._scaled_dot_product_flash_attention_for_cpu.default,
+    aten._scaled_dot_product_flash_attention.default,
+    aten._scaled_dot_product_efficient_attention.default,
+    aten._scaled_dot_product_cudnn_attention.default,
+}
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def recomputed(forward: Forward, how: Recompute) -> Forward:
+    """Let what a function keeps for its backward pass be computed again.
+
+    Args:
+        forward: Of a block.
+        how: ``full`` keeps the inputs only; ``selective`` also results of matrix products and attention.
+
+    Source:
+        Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016; Korthikanti et al., "Reducing Activation
+        Recomputation in Large Transformer Models", MLSys 2023 (which parts are worth keeping).
+    """
+    if how is Recompute.NONE:
+        return forward
+    contexts: dict[str, Any] = {}
+    if how is Recompute.SELECTIVE:
+        contexts = {"context_fn": functools.partial(create_selective_checkpoint_contexts, _policy)}
+
+    def again(x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = checkpoint(forward, x, use_reentrant=False, **contexts)
+        return y
+
+    return again
+
+
+def _policy(_context: Any, func: Any, *_args: Any, **_kwargs: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if func in KEPT else CheckpointPolicy.PREFER_RECOMPUTE

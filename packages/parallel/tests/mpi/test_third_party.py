@@ -1,0 +1,22 @@
+"""What torch builds on process groups, on the backend "mpi"."""
+
+import json
+
+PROGRAM = "third_party.py"
+RANKS = 4
+#: Parts of names of PyTorch's own tests; all of them take a minute.
+COLLECTIVES = ("reduce", "gather", "broadcast", "scatter", "all_to_all", "isend", "barrier", "ParallelCPU")
+
+
+def test_on_four_ranks(check, failures):
+    assert "\n".join(failed[check] for failed in failures).strip() == ""
+
+
+def test_torchs_own_tests_of_backends_pass(mpiexec, tmp_path):
+    program = __file__.replace("test_third_party", "torch_suite")
+    done = mpiexec(3, program, tmp_path, *COLLECTIVES)
+    assert done.returncode == 0, done.stderr
+    for rank in range(3):
+        found = json.loads((tmp_path / str(rank)).read_text())
+        assert found["problems"] == {}
+        assert found["run"] - found["skipped"] > 50
