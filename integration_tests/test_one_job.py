@@ -28,7 +28,7 @@ def test_two_ranks_train_the_job_that_is_simulated_on_fugaku(small, succeed, sim
     run = small.parent / "runs" / "two_ranks"
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if "loss" in line] == [1, 2]
-    assert sorted(path.name for path in run.iterdir()) == ["job.toml", "log.jsonl", "step-00000002.pt"]
+    assert sorted(path.name for path in run.iterdir()) == ["job.toml", "log.jsonl", "step-00000002"]
     points = simulate(small, "fugaku", "2,48")["points"]
     assert [(point["nodes"], point["ranks"]) for point in points] == [(2, 2), (48, 48)]
 

@@ -174,7 +174,10 @@ def refused(plugins: Plugins, capsys: Capture, *words: object) -> str:
         ("--machine toy --nodes 1,,2", "--nodes: '1,,2': write whole numbers with commas between"),
         ("--machine toy --nodes 1.5", "--nodes: '1.5': write whole numbers"),
         ("--machine toy --nodes 1,65", "machine 'toy' has 64 nodes; 65 cannot be used: ask for 1 to 64"),
-        ("--machine toy --nodes 48", "train.global_batch 64 does not divide into 48 data-parallel ranks; use a multiple of 48"),
+        (
+            "--machine toy --nodes 48",
+            "train.global_batch 64 does not divide into 48 data-parallel ranks; use a multiple of 48",
+        ),
         ("--machine toy --nodes 1 --seed -1", "--seed: '-1': write a whole number that is not below 0"),
         ("--machine toy --nodes 1 --seed x", "--seed: 'x': write a whole number that is not below 0"),
         ("--nodes 1", "the following arguments are required: --machine"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fujimi_core.errors import JobError, MachineError, PluginError, WorkloadError
 from fujimi_core.hookspecs import hookimpl
-from fujimi_core.job import Job, from_table
+from fujimi_core.job import DataSpec, Job, from_table
 from fujimi_core.machine import Device, Machine
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
@@ -182,6 +182,15 @@ def test_capture_of_a_job_that_names_what_nobody_offers_is_refused(job: Job) -> 
         asking(("models", models)).capture(job, 8)
     with pytest.raises(JobError, match=r"Unknown model: 'vit-tiny'"):
         asking(("generators", generators)).capture(job, 8)
+
+
+def test_capture_of_a_job_of_tokens_needs_no_generator(job: Job, workload: Workload) -> None:
+    def fujimi_capture() -> Workload | None:
+        return workload
+
+    plugins = asking(("models", SimpleNamespace(fujimi_models=KNOWN.fujimi_models)), ("train", plugin(fujimi_capture)))
+    tokens = DataSpec(family="tokens", sequence=8, vocabulary=100)
+    assert plugins.capture(replace(job, data=tokens), 8) is workload
 
 
 def test_ranks_are_placed_by_the_first_plugin_that_does_not_decline(machine: Machine) -> None:

@@ -14,13 +14,12 @@ SUM_OF_RANKS = """
 import json, sys
 from pathlib import Path
 import torch
-from fujimi_parallel.collectives import average, of_all_ranks
+import torch.distributed as dist
 from fujimi_parallel.world import join
-with join() as world:
+with join(*sys.argv[2:]) as world:
     value = torch.tensor([float(world.rank)])
-    average(value, world).wait()
-    numbers = of_all_ranks(10 * world.rank, world)
-    found = [world.rank, world.size, world.local_rank, world.local_size, value.item(), numbers]
+    dist.all_reduce(value)
+    found = [dist.get_backend(), world.rank, world.size, world.local_rank, world.local_size, value.item()]
     (Path(sys.argv[1]) / str(world.rank)).write_text(json.dumps(found))
 """
 
@@ -30,9 +29,10 @@ def test_one_process_is_a_world_of_one_rank():
         assert (world.rank, world.size, world.captured) == (0, 1, False)
 
 
-def test_ranks_that_mpiexec_started_find_each_other_and_exchange_numbers(run_ranks):
-    found = [json.loads(text) for text in run_ranks(SUM_OF_RANKS, 3)]
-    assert found == [[rank, 3, rank, 3, 1.0, [0, 10, 20]] for rank in range(3)]
+@pytest.mark.parametrize(("asked", "backend"), [((), "mpi"), (("gloo",), "gloo")])
+def test_ranks_that_mpiexec_started_talk_over_mpi_unless_gloo_is_asked_for(run_ranks, asked, backend):
+    found = [json.loads(text) for text in run_ranks(SUM_OF_RANKS, 3, *asked)]
+    assert found == [[backend, rank, 3, rank, 3, 3.0] for rank in range(3)]
 
 
 def of_srun(rank, ranks, **more):

@@ -14,7 +14,7 @@ from fujimi_train.gpt import Gpt, GptShape
 from fujimi_train.vit import VisionTransformer, VitShape
 
 TINY = VitShape(width=16, depth=2, heads=2)
-#: Of the networks that plans are captured of: eight ranks can share each of their layers, or their heads.
+#: Of networks whose plans are captured; eight ranks can share each layer.
 PLANNED = {"width": 32, "heads": 8}
 
 
@@ -31,7 +31,12 @@ def tiny_model():
             drop_path=job.model.drop_path,
         )
 
-    return Model(name="tiny", summary="for tests", build=build)
+    return Model(name="tiny", summary="for tests", build=build, sharding=sharding_of("vit"))
+
+
+def sharding_of(kind):
+    """How the big networks of a kind are shared among ranks."""
+    return next(model.sharding for model in plugin.fujimi_models() if model.name.startswith(kind))
 
 
 def planned_model(kind, depth):
@@ -43,8 +48,7 @@ def planned_model(kind, depth):
         shape, data = VitShape(depth=depth, **PLANNED), job.data
         return VisionTransformer(shape, pixels=data.pixels, patch=job.model.patch, channels=1, classes=data.classes)
 
-    sharding = next(model.sharding for model in plugin.fujimi_models() if model.name.startswith(kind))
-    return Model(name=kind, summary="for tests", build=build, sharding=sharding)
+    return Model(name=kind, summary="for tests", build=build, sharding=sharding_of(kind))
 
 
 def sequence_of(events):
@@ -63,6 +67,18 @@ def _plain(event):
 def tiny():
     """The network of `make_job`."""
     return tiny_model()
+
+
+@pytest.fixture(scope="session")
+def make_planned_model():
+    """Makes networks whose plans are captured."""
+    return planned_model
+
+
+@pytest.fixture(scope="session")
+def in_order():
+    """Communication and matrix products of some events."""
+    return sequence_of
 
 
 @pytest.fixture
@@ -137,7 +153,7 @@ def quick_peak(monkeypatch):
     monkeypatch.setattr(loop, "share_cores", lambda world: 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mpiexec():
     """The launcher that the mpich wheel brings."""
     found = shutil.which("mpiexec", path=str(Path(sys.executable).parent))

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from fujimi_core.job import from_table
 from fujimi_core.mesh import Mesh
+from fujimi_core.plan import plan_of
 from fujimi_parallel import offload
 from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.recorder import Recorder
@@ -30,14 +31,15 @@ def main():
             os._exit(1)  # the others wait for this rank; the launcher stops them
 
 
-def recorded(world, *, kind, depth, smallest_offloaded_bytes, mesh, table):
+def recorded(world, *, kind, depth, table, smallest_offloaded_bytes):
     """Sequence and peak memory of the second step of a plan."""
-    from conftest import sequence_of, planned_model  # lies beside this program, which pytest imports from elsewhere
+    from conftest import planned_model, sequence_of  # lies beside this program, which pytest imports from elsewhere
 
     offload.SMALLEST_BYTES = smallest_offloaded_bytes
-    job, model = from_table(table), planned_model(kind, depth)
-    with Recorder(Mesh.of(**mesh)) as recorder:
-        program = Program(job, model, world, device=torch.device("cpu"))
+    job = from_table(table)
+    shared = {axis.name: axis.extent for axis in plan_of(job, world.size).mesh.axes if axis.extent > 1}
+    with Recorder(Mesh.of(**shared)) as recorder:
+        program = Program(job, planned_model(kind, depth), world, device=torch.device("cpu"))
         samples, labels = batch(program)
         for number in range(2):
             recorder.restart()

@@ -1,9 +1,11 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from fujimi_core.job import Precision
 from fujimi_core.mesh import Mesh
+from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.world import World
-from fujimi_train.program import Program, adamw, normalise
+from fujimi_train.program import Program, normalise
 
 ALONE = World(rank=0, mesh=Mesh.of(dp=1))
 CPU = torch.device("cpu")
@@ -33,7 +35,7 @@ def test_bfloat16_keeps_parameters_in_float32_and_the_loss_close(make_job, tiny)
     exact = Program(job, tiny, ALONE, device=CPU)
     mixed = Program(job.with_precision(Precision.BFLOAT16), tiny, ALONE, device=CPU)
     assert mixed.step(0, *batch()).item() == pytest.approx(exact.step(0, *batch()).item(), rel=0.02)
-    assert {parameter.dtype for parameter in mixed.model.parameters()} == {torch.float32}
+    assert {piece.values.dtype for piece in mixed.pieces} == {torch.float32}
 
 
 def test_undecided_precision_is_refused(make_job, tiny):
@@ -43,25 +45,56 @@ def test_undecided_precision_is_refused(make_job, tiny):
 
 def test_weight_decay_leaves_out_biases_norms_and_tokens(make_job, tiny):
     job = make_job(optimizer={"weight_decay": 0.3})
-    model = tiny.build(job)
-    decay = {id(p): group["weight_decay"] for group in adamw(model, job).param_groups for p in group["params"]}
-    decayed = {name for name, parameter in model.named_parameters() if decay[id(parameter)]}
-    assert len(decay) == len(list(model.parameters()))
+    program = Program(job, tiny, ALONE, device=CPU)
+    decay = {id(p): group["weight_decay"] for group in program.optimizer.param_groups for p in group["params"]}
+    decayed = {piece.name for piece in program.pieces if decay[id(piece.values)]}
+    names = set(dict(tiny.build(job).named_parameters()))
+    assert {piece.name for piece in program.pieces} == names
+    assert len(decay) == len(names)
+    assert set(decay.values()) == {0.0, 0.3}
     assert "blocks.0.fc1.weight" in decayed
     assert "embed.patches.weight" in decayed
     others = {"embed.class_token", "embed.positions", "head.norm.weight", "blocks.0.fc1.bias", "head.linear.bias"}
-    assert others < set(dict(model.named_parameters()))
+    assert others < names
     assert not others & decayed
+
+
+def test_weight_decay_goes_by_the_shape_of_whole_parameters_where_ranks_share_them(make_job, make_planned_model):
+    job = make_job(optimizer={"weight_decay": 0.3}, parallel={"zero": 3, "tensor": 2})
+    with fake_world(Mesh.of(dp=8)) as world:
+        program = Program(job, make_planned_model("vit", 1), world, device=CPU)
+        decaying = {id(p) for p in program.optimizer.param_groups[0]["params"]}
+        decayed = {piece.name: id(piece.values) in decaying for piece in program.pieces}
+    assert all(piece.values.dim() == 1 for piece in program.pieces)
+    # a rank has its part of each block, from some name on
+    assert decayed.pop("head.linear.weight", True)
+    assert not any(decays for name, decays in decayed.items() if name.endswith("bias") or "norm" in name)
+    assert any(decayed.values())
 
 
 def test_clipping_limits_what_a_step_sees_of_the_gradient(make_job, tiny):
     seen = []
     program = Program(make_job(optimizer={"clip_norm": 1e-3}), tiny, ALONE, device=CPU)
     program.optimizer.register_step_pre_hook(
-        lambda *_: seen.append(torch.cat([p.grad.flatten() for p in program.model.parameters()]).norm().item())
+        lambda *_: seen.append(torch.cat([piece.values.grad.flatten() for piece in program.pieces]).norm().item())
     )
     program.step(0, *batch())
     assert seen[0] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_summary_is_the_loss_the_norm_of_all_gradients_and_what_ranks_say(make_job, tiny):
+    job = make_job(train={"label_smoothing": 0.1})
+    program = Program(job, tiny, ALONE, device=CPU)
+    model = tiny.build(job)
+    model.load_state_dict({piece.name: piece.values.detach() for piece in program.pieces})
+    pictures, labels = batch()
+    loss = F.cross_entropy(model(normalise(pictures, channels=1)), labels, label_smoothing=0.1)
+    loss.backward()
+    norm = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
+    found = program.gradients(0, pictures, labels, says=(3.0, True))
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), torch.stack([loss, norm, torch.tensor(3.0), torch.tensor(1.0)]))
+    assert all(torch.equal(piece.values, model.get_parameter(piece.name)) for piece in program.pieces)
 
 
 def test_normalised_pictures_lie_between_minus_one_and_one():

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 from fujimi_core.job import load
-from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished
+from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_train.watch import RunLog, Watcher
 
 
@@ -78,6 +78,17 @@ def test_bar_is_taken_down_when_a_run_fails(make_job, capsys, monkeypatch):
         watcher.fujimi_run_started(started(make_job()))
         assert show_cursor not in capsys.readouterr().err
     assert show_cursor in capsys.readouterr().err
+
+
+def test_bad_steps_are_told_and_logged_as_they_come(make_job, log, capsys, tmp_path):
+    rejected = StepRejected(step=2, reason="the loss is nan at step 2; its update is left out (1 of 5 in a row)")
+    Watcher().fujimi_step_rejected(rejected)
+    assert capsys.readouterr().err == f"{rejected.reason}\n"
+    with log:
+        log.fujimi_run_started(started(make_job()))
+        log.fujimi_step_rejected(rejected)
+        line = (tmp_path / "log" / "log.jsonl").read_text()
+    assert json.loads(line) == {"step": 2, "rejected": rejected.reason}
 
 
 @pytest.fixture

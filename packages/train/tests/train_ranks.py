@@ -1,25 +1,30 @@
-"""Trains a job of the tiny network as ``fujimi train`` does; one rank may be told to fail on the way."""
+"""Trains a job of the tiny network as ``fujimi train`` does; something may happen to one rank on the way."""
 
 import os
 import signal
 import sys
+import time
 
 from fujimi_core.cli import main
 from fujimi_core.plugins import Plugins
 from fujimi_train import loop, plugin
 
-FAILURES = {"raise": "no pictures left", "bug": "a bug", "kill": ""}
+FAILURES = {"raise": loop.RunError("no pictures left"), "bug": ValueError("a bug")}
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
 
 
-def fail(how, rank, step):
-    """Let a rank fail when it reads the batch of a step."""
+def disturb(how, rank, step):
+    """Let something happen to a rank when it reads the batch of a step."""
     read = loop.next_batch
 
     def next_batch(loader, job):
         if loader.step == step and os.environ["PMI_RANK"] == str(rank):
-            if how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise (loop.RunError if how == "raise" else ValueError)(FAILURES[how])
+            if how in FAILURES:
+                raise FAILURES[how]
+            if how in SIGNALS:
+                os.kill(os.getpid(), SIGNALS[how])
+            if how == "hang":
+                time.sleep(600)
         return read(loader, job)
 
     loop.next_batch = next_batch
@@ -40,5 +45,5 @@ def train():
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        fail(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        disturb(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     sys.exit(train())

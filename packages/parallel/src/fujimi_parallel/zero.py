@@ -246,7 +246,8 @@ class _WholeGradients(_Unit):
     def __init__(self, parameters: Parameters, owner: DataParallel) -> None:
         super().__init__(parameters, owner)
         self.shares = owner.level == 1
-        self.gradient = self.flat()
+        # only what is cut into parts is filled up: on very many ranks that would be most of what is sent
+        self.gradient = self.flat() if self.shares else self.example.detach().new_zeros(sum(self.numels.values()))
         self._sum = self.example.detach().new_zeros(self.part) if self.shares else self.gradient
         if self.shares:
             self.kept = _moved(self)

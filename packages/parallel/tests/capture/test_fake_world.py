@@ -5,7 +5,6 @@ from fujimi_core.mesh import Mesh
 from fujimi_core.workload import Collective, Kernel
 from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.capture.recorder import Recorder
-from fujimi_parallel.collectives import all_reduce
 
 WORLD = 158_976
 
@@ -30,10 +29,10 @@ def test_truncated_normal_can_be_drawn_where_there_are_no_numbers():
 
 
 def test_kernel_waits_for_a_collective_from_where_the_program_waits():
-    with fake_world(Mesh.of(dp=WORLD)), Recorder() as recorder:
+    with fake_world(Mesh.of(dp=WORLD)), Recorder(Mesh.of(dp=WORLD)) as recorder:
         x = torch.ones(1000)
         y = x * 2
-        work = all_reduce(y)
+        work = dist.all_reduce(y, async_op=True)
         z = x * 3
         work.wait()
         y.add_(z)
@@ -46,7 +45,7 @@ def test_kernel_waits_for_a_collective_from_where_the_program_waits():
 
 
 def test_collective_that_blocks_holds_up_the_next_kernel():
-    with fake_world(Mesh.of(dp=4)), Recorder() as recorder:
+    with fake_world(Mesh.of(dp=4)), Recorder(Mesh.of(dp=4)) as recorder:
         x = torch.ones(8)
         dist.all_reduce(x)
         x.add_(1)

@@ -1,6 +1,7 @@
 import torch
 from fujimi_parallel.capture.memory import MemoryMeter
 from fujimi_parallel.capture.recorder import Recorder
+from fujimi_parallel.offload import Outside
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -54,3 +55,38 @@ def test_restart_forgets_the_peak_and_keeps_what_is_alive():
     del gone
     meter.restart()
     assert meter.peak_bytes == meter.alive_bytes == 40
+
+
+def test_storages_that_are_emptied_and_filled_again_are_followed():
+    meter = MemoryMeter()
+    tensor = torch.empty(100)
+    meter.see(tensor)
+    stop = meter.watch_resizes()
+    tensor.untyped_storage().resize_(0)
+    assert meter.alive_bytes == 0
+    meter.restart()
+    tensor.untyped_storage().resize_(800)
+    assert (meter.alive_bytes, meter.peak_bytes) == (800, 800)
+    torch.empty(7).untyped_storage().resize_(10**6)  # that nobody has shown to the meter
+    assert meter.alive_bytes == 800
+    stop()
+    tensor.untyped_storage().resize_(0)
+    assert meter.alive_bytes == 800
+    del tensor
+    assert meter.alive_bytes == 0
+
+
+def test_what_lies_outside_of_the_device_is_not_counted():
+    with FakeTensorMode(), Recorder() as recorder:
+        tensor = torch.ones(1000)
+        kept = Outside().put(tensor)
+        del tensor
+        assert recorder.memory.alive_bytes == 0
+        assert kept.shape == (1000,)
+    assert recorder.memory.peak_bytes == 4000
+
+
+def test_tensors_without_memory_are_not_counted():
+    meter = MemoryMeter()
+    meter.see(torch.empty(100, device="meta"))
+    assert meter.peak_bytes == 0

@@ -4,8 +4,8 @@ import json
 
 PROGRAM = "third_party.py"
 RANKS = 4
-#: Parts of names of PyTorch's own tests; all of them take a minute.
-COLLECTIVES = ("reduce", "gather", "broadcast", "scatter", "all_to_all", "isend", "barrier", "ParallelCPU")
+#: Parts of the names of the tests of PyTorch that are run here; all of them take a minute.
+COLLECTIVES = ("all_gather", "all_to_all", "broadcast", "reduce_sum", "scatter", "isend", "gather_object", "barrier")
 
 
 def test_on_four_ranks(check, failures):
@@ -19,4 +19,4 @@ def test_torchs_own_tests_of_backends_pass(mpiexec, tmp_path):
     for rank in range(3):
         found = json.loads((tmp_path / str(rank)).read_text())
         assert found["problems"] == {}
-        assert found["run"] - found["skipped"] > 50
+        assert found["run"] - found["skipped"] > 30

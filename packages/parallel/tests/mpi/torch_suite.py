@@ -44,5 +44,6 @@ if __name__ == "__main__":
     distributed_test.Barrier.init()
     result = unittest.TextTestRunner(verbosity=2).run(tests())
     problems = {case.id(): text for case, text in result.failures + result.errors if "SystemExit" not in text}
-    (FOLDER / str(dist.get_rank())).write_text(json.dumps({"run": result.testsRun, "skipped": len(result.skipped), "problems": problems}))
+    found = {"run": result.testsRun, "skipped": len(result.skipped), "problems": problems}
+    (FOLDER / str(dist.get_rank())).write_text(json.dumps(found))
     dist.destroy_process_group()

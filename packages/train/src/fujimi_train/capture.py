@@ -14,6 +14,7 @@ from fujimi_parallel.world import DATA_AXIS
 
 from fujimi_train.program import Program
 
+
 def capture(job: Job, model: Model, *, ranks: int) -> Workload:
     """Run one step of a job on so many ranks, without data, arithmetic or memory.
 
@@ -55,7 +56,8 @@ def _role(job: Job, model: Model, mesh: Mesh, where: dict[str, tuple[int, int]])
         recorder.restart()
         program.step(1, samples, labels)
         memory = _memory(program, recorder.memory.peak_bytes)
-        return Role(name=_name(where, program.network.part_names()), where=where, events=tuple(recorder.events), memory=memory)
+        name = _name(where, program.network.part_names())
+        return Role(name=name, where=where, events=tuple(recorder.events), memory=memory)
 
 
 def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tensor | None]:

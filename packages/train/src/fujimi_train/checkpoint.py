@@ -124,6 +124,7 @@ def restore(program: Program, checkpoint: Checkpoint) -> None:
             part = _part(program, piece, MODEL + piece.name)
             piece.values.view(-1).copy_(checkpoint.read(part))
             state = program.optimizer.state[piece.values]
+            state.clear()  # the checkpoint may be of a time before the first update
             for name in (name for name in saved if name.startswith(f"{OPTIMIZER}{piece.name}/")):
                 state[name.rpartition("/")[2]] = _state(program, piece, checkpoint, name)
     program.network.updated()
@@ -190,9 +191,10 @@ def _is_first_of_tensor(program: Program, piece: Piece) -> bool:
 def _state(program: Program, piece: Piece, checkpoint: Checkpoint, name: str) -> torch.Tensor:
     shape = checkpoint.shape(name)
     if shape != program.network.held(piece.name).shape:
-        return checkpoint.read(Part.of(name, shape)).view(shape)
-    value = checkpoint.read(_part(program, piece, name))
-    return value.view(piece.values.shape).to(piece.values.device)
+        value = checkpoint.read(Part.of(name, shape)).view(shape)
+    else:
+        value = checkpoint.read(_part(program, piece, name)).view(piece.values.shape)
+    return value.to(piece.values.device)
 
 
 def _stability(info: Mapping[str, Any]) -> StabilityState:

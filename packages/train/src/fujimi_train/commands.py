@@ -186,7 +186,7 @@ def _show_plan(arguments: argparse.Namespace, plugins: Plugins) -> int:
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="DIR", type=Path, help="of a run, whose newest checkpoint is taken, or of one")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, as in model.safetensors")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write: .safetensors")
 
 
 def _export(arguments: argparse.Namespace, plugins: Plugins) -> int:

@@ -69,20 +69,28 @@ def train(job: Job, plugins: Plugins) -> Trained:
         _require_same_step(job, steps_done, program)
         if steps_done >= job.train.steps:
             return Trained(steps=0, steps_done=steps_done)
-        peak = measure_peak(device, job.train.precision)
-        with _Batches(program) as batches, Watchdog(world, limit_s=job.train.hang_limit_s or _NEVER_S) as dog:
+        with (
+            _Batches(program, batch_of(steps_done, stability.passed_over)) as batches,
+            Watchdog(world, limit_s=job.train.hang_limit_s or _NEVER_S) as dog,
+        ):
+            peak = measure_peak(device, job.train.precision)
             run = _Run(program, batches, plugins, signals, dog, peak, stability, steps_done)
             reached = run.go()
     return Trained(steps=reached - steps_done, steps_done=reached, stopped_by=run.stopped_by)
 
 
 class _Batches:
-    """Reads the batches of a rank, from any on; nothing on a rank that looks at none."""
+    """Reads the batches of a rank; nothing on a rank that looks at none.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: That looks at them.
+        number: Of the batch to begin with.
+    """
+
+    def __init__(self, program: Program, number: int) -> None:
         self._program = program
-        self._loader: Loader | None = None
-        self._next = -1
+        self._next = number
+        self._loader = self._opened() if program.network.has_first or program.network.has_last else None
 
     def __enter__(self) -> "_Batches":
         return self
@@ -92,20 +100,24 @@ class _Batches:
             self._loader.close()
 
     def read(self, number: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Samples and labels of a batch."""
-        network, job = self._program.network, self._program.job
-        if not (network.has_first or network.has_last):
+        """Samples and labels of a batch, any of them."""
+        if self._loader is None:
             return None, None
-        if self._loader is None or number != self._next:
-            self.__exit__()
-            axes = self._program.axes
-            self._loader = open_loader(job, reader=axes.at("dp"), readers=axes.extent("dp"), first_step=number)
-        self._next = number + 1
+        network, job = self._program.network, self._program.job
+        if number != self._next:
+            self._loader.close()
+            self._next = number
+            self._loader = self._opened()
+        self._next += 1
         samples, labels = next_batch(self._loader, job)
         return (
             torch.from_numpy(samples) if network.has_first else None,
             torch.from_numpy(labels) if network.has_last else None,
         )
+
+    def _opened(self) -> Loader:
+        axes = self._program.axes
+        return open_loader(self._program.job, reader=axes.at("dp"), readers=axes.extent("dp"), first_step=self._next)
 
 
 @dataclass(slots=True)
@@ -232,10 +244,10 @@ class _Run:
 
     def _save(self) -> None:
         """Begin a checkpoint, but not one that is of no use."""
+        self._finish_saving()
         for piece in self.program.pieces:
             if not piece.values.isfinite().all():
                 raise self._diverged(f"not all of {piece.name} are finite numbers at step {self.steps_done}")
-        self._finish_saving()
         with self.dog.doing("saving a checkpoint"):
             self.saver.start(self.steps_done, self.stability)
 

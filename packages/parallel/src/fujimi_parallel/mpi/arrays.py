@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,9 @@ def memory(tensor: torch.Tensor, numbers: Numbers = BYTES) -> Array:
         raise TypeError(f"the backend 'mpi' moves tensors of the device 'cpu', got one of {str(tensor.device)!r}")
     if not tensor.numel():
         return np.empty(0, numbers.stored)
-    return np.frombuffer(MPI.buffer.fromaddress(tensor.data_ptr(), tensor.nbytes), numbers.stored)
+    flat: Any = MPI.buffer.fromaddress(tensor.data_ptr(), tensor.nbytes)
+    array: Array = np.frombuffer(flat, numbers.stored)
+    return array
 
 
 def parts(array: Array, count: int, rows: Sequence[int] | None = None) -> list[Array]:

@@ -10,6 +10,7 @@ import mpi4py.run
 import torch.distributed as dist
 from fujimi_core.errors import RunError
 from mpi4py import MPI
+from torch._C._distributed_c10d import PrefixStore
 from torch.distributed import distributed_c10d as c10d
 
 from fujimi_parallel.mpi.group import MpiGroup
@@ -34,8 +35,8 @@ def group_of(ranks: Sequence[int], *, freed_together: bool = True) -> MpiGroup:
         return MpiGroup(everyone.Dup())
     if dist.get_world_size() != everyone.size:
         raise RunError(
-            f"torch.distributed has {dist.get_world_size()} ranks, MPI has {everyone.size}: groups of the backend 'mpi' "
-            "need processes that mpiexec has started"
+            f"torch.distributed has {dist.get_world_size()} ranks, MPI has {everyone.size}: groups of the backend "
+            "'mpi' need processes that mpiexec has started"
         )
     members = everyone.group.Incl(list(ranks))
     communicator = everyone.Create_group(members, tag=zlib.crc32(repr(ranks).encode()) % _TAGS)
@@ -62,7 +63,7 @@ def enter(group: MpiGroup, ranks: Sequence[int], *, name: str) -> None:
     c10d._register_pg_in_world(
         group,
         backend_name="mpi",
-        store=dist.PrefixStore(f"{name}/", store),
+        store=PrefixStore(f"{name}/", store),
         group_name=c10d.GroupName(name),
         backend_config=str(c10d.BackendConfig(c10d.Backend("mpi"))),
         rank_mapping={rank: number for number, rank in enumerate(ranks)},

@@ -1,5 +1,8 @@
 """The process group of torch.distributed over MPI."""
 
+# mypy: disable-error-code="override, assignment"
+# The stubs of torch list overloads that Python callers do not use, under names that differ from version to version.
+
 import atexit
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -44,7 +47,7 @@ class MpiGroup(dist.ProcessGroup):
         timeout: timedelta = dist.default_pg_timeout,
         freed_together: bool = True,
     ) -> None:
-        super().__init__(ranks.rank, ranks.size)
+        super().__init__(ranks.rank, ranks.size)  # type: ignore[call-arg] # the stub lacks this form
         self._rank, self._size = ranks.rank, ranks.size
         self._ranks = ranks
         self._name, self._description = "", "undefined"
@@ -69,7 +72,7 @@ class MpiGroup(dist.ProcessGroup):
         """Of the backend."""
         return "mpi"
 
-    getRank, getSize, getBackendName, _get_backend_name = rank, size, name, name  # as C++ calls them
+    getRank, getSize, getBackendName, _get_backend_name = rank, size, name, name  # noqa: N815 # as C++ calls them
 
     def _set_group_name(self, name: Any) -> None:
         self._name = name
@@ -133,11 +136,15 @@ class MpiGroup(dist.ProcessGroup):
         places = [[target(output) for output in each] for each in outputs]
 
         def run() -> None:
-            for tensor, parts, output in zip(mine, places, outputs, strict=True):
-                self._team.all_gather(memory(tensor), [memory(part) for part in parts])
-                back(parts, output)
+            for tensor, each, output in zip(mine, places, outputs, strict=True):
+                self._team.all_gather(memory(tensor), [memory(place) for place in each])
+                back(each, output)
 
         return self._issue("all_gather", run, outputs, opts)
+
+    def allgather_coalesced(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> dist.Work:
+        """Do `allgather` for several tensors; the outputs are those of the first rank, of the second, and so on."""
+        return self.allgather([list(each) for each in zip(*outputs, strict=True)], inputs, opts)
 
     def all_gather_single(self, output: torch.Tensor, tensor: torch.Tensor, opts: Any = None) -> dist.Work:
         """Give all ranks the tensors of all as one; the input may lie in the output, at its place."""
@@ -253,7 +260,9 @@ class MpiGroup(dist.ProcessGroup):
 
     def split(self, number: int) -> "MpiGroup":
         """Make groups of the ranks that give the same number; all ranks must call it."""
-        return MpiGroup(self._ranks.Split(number), node=self._node, timeout=self.timeout)
+        ranks = self._ranks.Split(number)
+        assert isinstance(ranks, MPI.Intracomm)
+        return MpiGroup(ranks, node=self._node, timeout=self.timeout)
 
     def shutdown(self) -> None:
         """Finish what is queued, and give communicators and memory back; all ranks must call it."""
@@ -275,12 +284,11 @@ class MpiGroup(dist.ProcessGroup):
     def _issue(self, name: str, run: Callable[[], None], result: Any, opts: Any) -> dist.Work:
         """Run a collective now if the caller waits for it anyway, else behind those that are queued."""
         wanted_now = not self._threads or not getattr(opts, "asyncOp", True)
-        if wanted_now and self._queue.idle:
-            try:
-                run()
-            except Exception as wrong:
-                raise RuntimeError(f"{self._full_name(name)} failed: {wrong}") from wrong
-            return DoneWork(result)
+        try:
+            if wanted_now and self._queue.run_now(run):
+                return DoneWork(result)
+        except Exception as wrong:
+            raise RuntimeError(f"{self._full_name(name)} failed: {wrong}") from wrong
         work = QueuedWork(run, name=self._full_name(name), result=result, queue=self._queue)
         self._queue.put(work)
         return work

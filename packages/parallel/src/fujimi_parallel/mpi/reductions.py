@@ -34,15 +34,16 @@ class Reduction:
     mean: bool = False
 
 
+_KINDS: Any = ReduceOp.RedOpType
 _REDUCTIONS = {
-    ReduceOp.RedOpType.SUM: Reduction(two=np.add, between_nodes=MPI.SUM, of_truth_values=MPI.LOR),
-    ReduceOp.RedOpType.AVG: Reduction(two=np.add, between_nodes=MPI.SUM, of_truth_values=MPI.LOR, mean=True),
-    ReduceOp.RedOpType.PRODUCT: Reduction(two=np.multiply, between_nodes=MPI.PROD, of_truth_values=MPI.LAND),
-    ReduceOp.RedOpType.MIN: Reduction(two=np.minimum, between_nodes=MPI.MIN, of_truth_values=MPI.LAND),
-    ReduceOp.RedOpType.MAX: Reduction(two=np.maximum, between_nodes=MPI.MAX, of_truth_values=MPI.LOR),
-    ReduceOp.RedOpType.BAND: Reduction(two=np.bitwise_and, between_nodes=MPI.BAND, of_truth_values=MPI.LAND),
-    ReduceOp.RedOpType.BOR: Reduction(two=np.bitwise_or, between_nodes=MPI.BOR, of_truth_values=MPI.LOR),
-    ReduceOp.RedOpType.BXOR: Reduction(two=np.bitwise_xor, between_nodes=MPI.BXOR, of_truth_values=MPI.LXOR),
+    _KINDS.SUM: Reduction(two=np.add, between_nodes=MPI.SUM, of_truth_values=MPI.LOR),
+    _KINDS.AVG: Reduction(two=np.add, between_nodes=MPI.SUM, of_truth_values=MPI.LOR, mean=True),
+    _KINDS.PRODUCT: Reduction(two=np.multiply, between_nodes=MPI.PROD, of_truth_values=MPI.LAND),
+    _KINDS.MIN: Reduction(two=np.minimum, between_nodes=MPI.MIN, of_truth_values=MPI.LAND),
+    _KINDS.MAX: Reduction(two=np.maximum, between_nodes=MPI.MAX, of_truth_values=MPI.LOR),
+    _KINDS.BAND: Reduction(two=np.bitwise_and, between_nodes=MPI.BAND, of_truth_values=MPI.LAND),
+    _KINDS.BOR: Reduction(two=np.bitwise_or, between_nodes=MPI.BOR, of_truth_values=MPI.LOR),
+    _KINDS.BXOR: Reduction(two=np.bitwise_xor, between_nodes=MPI.BXOR, of_truth_values=MPI.LXOR),
 }
 
 

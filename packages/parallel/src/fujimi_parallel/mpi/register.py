@@ -1,5 +1,6 @@
 """Entry point of ``import torch``: makes torch.distributed find the backend "mpi"."""
 
+import importlib
 import importlib.util
 from datetime import timedelta
 from typing import Any
@@ -33,12 +34,12 @@ def register() -> None:
     not get the backend.
     """
     try:
-        import torch.distributed.distributed_c10d as c10d
+        c10d: Any = importlib.import_module("torch.distributed.distributed_c10d")
     except ImportError:  # torch was built without torch.distributed
         return
     if hasattr(c10d, "ProcessGroupMPI") or not hasattr(c10d, "_MPI_AVAILABLE"):
         return
-    c10d.ProcessGroupMPI = ProcessGroupMPI  # type: ignore[attr-defined]
+    c10d.ProcessGroupMPI = ProcessGroupMPI
     c10d._MPI_AVAILABLE = importlib.util.find_spec("mpi4py") is not None
     _allow_groups_of_members_only(c10d)
 

@@ -1,5 +1,8 @@
 """Memory that the ranks of one node share, and how they wait for each other there."""
 
+import os
+from typing import Any
+
 import numpy as np
 from mpi4py import MPI
 
@@ -32,7 +35,7 @@ class Node:
         self.timeout_s = timeout_s
         self._info = MPI.Info.Create({"alloc_shared_noncontig": "true"})  # each rank's memory close to it
         self._window = MPI.Win.Allocate_shared(_HEADER_BYTES + SLOTS * SLOT_BYTES, 1, self._info, ranks)
-        self._memory = [memoryview(self._window.Shared_query(rank)[0]).cast("B") for rank in range(self.size)]
+        self._memory = [self._memory_of(rank) for rank in range(self.size)]
         self._by_kind: dict[np.dtype[np.generic], list[list[Array]]] = {}
         self._slots_used = 0
         self._barriers = 0
@@ -41,7 +44,15 @@ class Node:
         self._memory[self.rank][:_HEADER_BYTES] = bytes(_HEADER_BYTES)
         self._window.Sync()
         ranks.Barrier()
-        self._arrivals = [SharedCounter(memory[:_HEADER_BYTES], self._window.Sync) for memory in self._memory]
+        cores: set[int] = set().union(*ranks.allgather(os.sched_getaffinity(0)))
+        self._arrivals = [
+            SharedCounter(memory[:_HEADER_BYTES], self._window.Sync, own_core=self.size <= len(cores))
+            for memory in self._memory
+        ]
+
+    def _memory_of(self, rank: int) -> memoryview:
+        buffer: Any = self._window.Shared_query(rank)[0]
+        return memoryview(buffer).cast("B")
 
     def next_slot(self, kind: np.dtype[np.generic]) -> list[Array]:
         """The next slot of each rank, which nobody reads any more.
@@ -50,12 +61,12 @@ class Node:
         consecutive slots.
         """
         if kind not in self._by_kind:
-            self._by_kind[kind] = [
-                [np.frombuffer(memory, kind, SLOT_BYTES // kind.itemsize, _HEADER_BYTES + slot * SLOT_BYTES) for memory in self._memory]
-                for slot in range(SLOTS)
-            ]
+            self._by_kind[kind] = [self._slots(kind, _HEADER_BYTES + slot * SLOT_BYTES) for slot in range(SLOTS)]
         self._slots_used += 1
         return self._by_kind[kind][self._slots_used % SLOTS]
+
+    def _slots(self, kind: np.dtype[np.generic], start: int) -> list[Array]:
+        return [np.frombuffer(memory, kind, SLOT_BYTES // kind.itemsize, start) for memory in self._memory]
 
     def barrier(self) -> None:
         """Wait for all ranks of the node; what each wrote before it, the others read after it.
@@ -73,8 +84,8 @@ class Node:
     def _wait_for(self, rank: int) -> None:
         come = self._arrivals[rank].wait(self._barriers, timeout_s=self.timeout_s, given_up=lambda: self._closing)
         if not come:
-            late = "the group was closed before it came" if self._closing else f"it has not come within {self.timeout_s:g} s"
-            raise LateRankError(f"waiting for rank {rank} of the {self.size} of this node: {late}")
+            why = "the group was closed" if self._closing else f"it has not come within {self.timeout_s:g} s"
+            raise LateRankError(f"waiting for rank {rank} of the {self.size} of this node: {why}")
 
     def close(self) -> None:
         """Let go whoever waits."""

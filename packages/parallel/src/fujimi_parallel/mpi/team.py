@@ -12,12 +12,13 @@ from fujimi_parallel.mpi.lanes import PIECE_BYTES, Lanes, pieces
 from fujimi_parallel.mpi.reductions import Combination
 from fujimi_parallel.mpi.shared_memory import Node
 
+
 class Team:
     """The ranks of a communicator.
 
-    What is shared on a node, and the communicators between nodes, are made when they are first needed, by the first
-    collective that all ranks run. On several nodes, reductions have two levels: each of a node's ranks combines a share of the
-    elements over its node, MPI combines it with the other nodes' (in an order of its own), and the shares are gathered.
+    What is shared on a node, and the communicators between nodes, are made by the first collective that needs them. On
+    several nodes reductions have two levels: each of a node's ranks combines a share of the elements over its node, MPI
+    combines it with the other nodes' (in an order of its own), and the shares are gathered.
 
     Args:
         ranks: The communicator; it becomes the team's own.
@@ -33,9 +34,9 @@ class Team:
     @cached_property
     def node(self) -> Node:
         """The ranks on this node."""
-        if self._colour is None:
-            return Node(self.ranks.Split_type(MPI.COMM_TYPE_SHARED), timeout_s=self._timeout_s)
-        return Node(self.ranks.Split(self._colour), timeout_s=self._timeout_s)
+        here = self.ranks.Split_type(MPI.COMM_TYPE_SHARED) if self._colour is None else self.ranks.Split(self._colour)
+        assert isinstance(here, MPI.Intracomm)
+        return Node(here, timeout_s=self._timeout_s)
 
     @cached_property
     def on_one_node(self) -> bool:

@@ -6,8 +6,9 @@ import platform
 import time
 from collections.abc import Callable
 
-#: How often to look, letting others run in between, before sleeping: enough for processes that have a core each.
-_LOOKS = 30
+#: How long to look, letting others run in between, before sleeping [s]. To be woken takes longer than most waits of
+#: processes that have a core each; where they share cores, the one that is waited for may need this one's.
+_LOOK_S, _LOOK_SHARED_S = 300e-6, 30e-6
 #: After which a sleeper looks whether it should give up [s].
 _NAP_S = 10e-3
 #: Where the system has no futex that we know: how long to sleep between two looks [s].
@@ -25,19 +26,21 @@ class _Timespec(ctypes.Structure):
 class SharedCounter:
     """A number in shared memory that one process counts up and others wait for.
 
-    On a core of its own a waiting process sees it within a microsecond. Where processes share cores it sleeps after a
-    while, and the system wakes it.
+    A process that waits sees it within a microsecond, if it has a core and need not wait for long; else it sleeps, and
+    the system wakes it.
 
     Args:
         memory: 128 bytes of it, zero at first, at a multiple of 64.
         fence: Makes what was written before it visible to all, before what is read after it.
+        own_core: Whether the processes that wait have a core each.
     """
 
-    def __init__(self, memory: memoryview, fence: Callable[[], None]) -> None:
+    def __init__(self, memory: memoryview, fence: Callable[[], None], *, own_core: bool) -> None:
         self._address = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
         self._value = memory[:8].cast("Q")
         self._sleepers = memory[64:72].cast("Q")  # a hint: those who sleep set it, who wakes them clears it
         self._fence = fence
+        self._look_s = _LOOK_S if own_core else _LOOK_SHARED_S
 
     def set(self, value: int) -> None:
         """Write the number; only one process may."""
@@ -58,7 +61,8 @@ class SharedCounter:
         Returns:
             False if it is not, after the timeout, or when the caller gives up.
         """
-        for _ in range(_LOOKS):
+        sleep_at = time.monotonic() + self._look_s
+        while time.monotonic() < sleep_at:
             os.sched_yield()
             if self._value[0] >= value:
                 return True
@@ -81,7 +85,9 @@ def _futex(address: ctypes.c_void_p, operation: int, value: int) -> None:
     """Sleep while the number at an address is this one, or wake who does."""
     if _FUTEX is not None:
         nap = ctypes.byref(_Timespec(0, round(_NAP_S * 1e9)))
-        _SYSCALL(ctypes.c_long(_FUTEX), address, ctypes.c_int(operation), ctypes.c_uint(value), nap, None, ctypes.c_int(0))
+        _SYSCALL(
+            ctypes.c_long(_FUTEX), address, ctypes.c_int(operation), ctypes.c_uint(value), nap, None, ctypes.c_int(0)
+        )
     elif operation == _FUTEX_WAIT:
         time.sleep(_LOOK_EVERY_S)
 

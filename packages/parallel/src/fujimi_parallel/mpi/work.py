@@ -67,6 +67,7 @@ class QueuedWork(dist.Work):
         self._queue = queue
         self._failure: Exception | None = None
         self._future: Future[Any] | None = None
+        self._announced = False
         self._future_asked = threading.Lock()
 
     def perform(self) -> None:
@@ -81,8 +82,9 @@ class QueuedWork(dist.Work):
     def announce(self) -> None:
         """Complete the future, if somebody has asked for one; this may call anything."""
         with self._future_asked:
-            future = self._future
-        if future is not None and not future.done():
+            future = None if self._announced else self._future
+            self._announced = future is not None or self._announced
+        if future is not None:
             future.set_result(None)
 
     def wait(self, timeout: timedelta = NO_TIMEOUT) -> bool:
@@ -152,10 +154,15 @@ class WorkQueue:
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    @property
-    def idle(self) -> bool:
-        """Whether all works are over."""
-        return self._last is None or self._last.is_completed()
+    def run_now(self, run: Callable[[], None]) -> bool:
+        """Run something at once if all works are over; say whether they are."""
+        if (self._last is not None and not self._last.is_completed()) or not self._turn.acquire(blocking=False):
+            return False
+        try:
+            run()
+        finally:
+            self._turn.release()
+        return True
 
     def put(self, work: QueuedWork) -> None:
         """Let a work run after all others."""
