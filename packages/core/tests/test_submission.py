@@ -109,7 +109,7 @@ def test_places_in_a_grid_are_found_back() -> None:
     [
         ({"machine": "tyo"}, MachineError, "Unknown machine: 'tyo'. Known: lonely, toy. Did you mean 'toy'?"),
         ({"machine": "toy", "nodes": 16}, MachineError, "machine 'toy' has 8 nodes; 16 cannot be used"),
-        ({"nodes": 3}, JobError, "train.global_batch 64 does not divide into 3 ranks"),
+        ({"nodes": 3}, JobError, "train.global_batch 64 does not divide into 3 data-parallel ranks"),
         ({"shape": "2x2"}, JobError, "submit.shape is 2x2; name submit.machine too"),
         ({"machine": "toy", "shape": "4", "network": False}, PluginError, "pip install fujimi-sim, or leave out"),
         ({"machine": "lonely", "shape": "4", "ranks_per_node": 2}, MachineError, "2 ranks on a node of 'lonely': "),
