@@ -61,7 +61,7 @@ def compare(job):
     state = checkpoint.load_model(checkpoint.newest(checkpoint.directory_of(job)))
     build = Plugins.installed().model(job.model.name).build
     target = replace(job, data=replace(job.data, classes=10))
-    precision = decide_precision(job, torch.device("cpu")).train.precision
+    precision = decide_precision(job, torch.device("cpu")).parallel.precision
     found = {"from scratch": [], "pre-trained": []}
     for seed in SEEDS:
         train, test = split(labels, seed)

@@ -25,8 +25,9 @@ pixels = 32
 [train]
 steps = 2
 batch_per_rank = 4
-precision = "float32"
 out = "{out}"
+[parallel]
+precision = "float32"
 """
 
 

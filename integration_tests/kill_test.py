@@ -139,12 +139,11 @@ def make_job(folder: Path, data: Path, *, parallel: Mapping[str, Any], every: in
         "train": {
             "steps": STEPS,
             "global_batch": BATCH,
-            "precision": "float32",
             "checkpoint_every": every,
             "hang_limit_s": HANG_LIMIT_S,
             "out": str(folder),
         },
-        "parallel": dict(parallel),
+        "parallel": {"precision": "float32", **parallel},
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.toml"

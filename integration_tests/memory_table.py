@@ -49,8 +49,8 @@ def job_of(plan: dict[str, object]):
             "name": "memory",
             "model": {"name": "gpt"},
             "data": {"family": "tokens", "sequence": _SEQUENCE, "vocabulary": _VOCABULARY},
-            "train": {"steps": 3, "batch_per_rank": _BATCH, "precision": "float32"},
-            "parallel": plan,
+            "train": {"steps": 3, "batch_per_rank": _BATCH},
+            "parallel": {"precision": "float32", **plan},
         }
     )
 

@@ -68,8 +68,9 @@ def make_job(folder):
             "name": "run",
             "model": {"name": "tiny_gpt"},
             "data": {"path": str(folder / "data.u16"), "family": "tokens", "sequence": SEQUENCE, "vocabulary": 32},
-            "train": {"steps": STEPS, "global_batch": BATCH, "precision": "float32", "out": str(folder / name)},
+            "train": {"steps": STEPS, "global_batch": BATCH, "out": str(folder / name)},
             "optimizer": {"learning_rate": 0.01, "clip_norm": 1.0},
+            "parallel": {"precision": "float32"},
         }
         for section, keys in sections.items():
             table[section] = {**table.get(section, {}), **keys}

@@ -108,7 +108,7 @@ def test_type_without_a_peak_is_refused_with_the_way_out(device: Device) -> None
         kernel_seconds(replace(MM, dtype="bfloat16"), device)
     assert str(refused.value) == (
         "abacus has no peak for aten.mm: Unknown type: 'bfloat16'. Known: float32, float64. Did you mean 'float64'? "
-        'Set train.precision of the job to one of these, or to "auto", and capture it again'
+        'Set parallel.precision of the job to one of these, or to "auto", and capture it again'
     )
 
 

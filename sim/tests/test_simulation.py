@@ -175,7 +175,10 @@ def test_job_is_captured_in_the_type_that_it_would_run_in(
 ) -> None:
     simulate_job(job, machine, [2], plugins=plugins)
     asked: Captured = capture.asked
-    assert [(each.train.precision, ranks) for each, ranks in asked] == [(Precision.FLOAT32, 1), (Precision.FLOAT32, 2)]
+    assert [(each.parallel.precision, ranks) for each, ranks in asked] == [
+        (Precision.FLOAT32, 1),
+        (Precision.FLOAT32, 2),
+    ]
 
 
 @pytest.mark.parametrize(

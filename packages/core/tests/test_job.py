@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from fujimi_core.errors import JobError
 from fujimi_core.job import (
+    AXES,
     DataSpec,
     Job,
     ModelSpec,
     OptimizerSpec,
     ParallelSpec,
     Precision,
+    Recompute,
     TrainSpec,
     from_table,
     load,
@@ -56,12 +58,16 @@ def jobs(draw: st.DrawFn) -> Job:
             steps=draw(positive),
             global_batch=global_batch,
             batch_per_rank=batch_per_rank,
-            precision=draw(st.sampled_from(Precision)),
         ),
         optimizer=OptimizerSpec(
             learning_rate=draw(st.floats(0, 1e300)), betas=(draw(st.floats(0, 0.999)), draw(st.floats(0, 0.999)))
         ),
-        parallel=ParallelSpec(bucket_bytes=draw(positive)),
+        parallel=ParallelSpec(
+            bucket_bytes=draw(positive),
+            precision=draw(st.sampled_from(Precision)),
+            recompute=draw(st.sampled_from(Recompute) | st.lists(st.integers(0, 99)).map(tuple)),
+            placement=tuple(draw(st.permutations(AXES))),
+        ),
     )
 
 
@@ -92,7 +98,7 @@ def test_job_written_as_toml_is_read_back_the_same(job: Job) -> None:
 
 def test_file_of_the_least_that_is_needed_gets_every_default(file: Path) -> None:
     job = load(file)
-    assert (job.seed, job.data.pixels, job.model.patch, job.train.precision) == (0, 224, 16, Precision.AUTO)
+    assert (job.seed, job.data.pixels, job.model.patch, job.parallel.precision) == (0, 224, 16, Precision.AUTO)
     assert job.optimizer == OptimizerSpec()
     assert "bucket_bytes = 26214400" in to_toml(job)
 
@@ -106,7 +112,7 @@ def test_bucket_may_be_written_with_its_unit(file: Path) -> None:
     ("change", "read"),
     [
         ("train.steps=7", lambda job: job.train.steps == 7),
-        ("train.precision=bfloat16", lambda job: job.train.precision is Precision.BFLOAT16),
+        ("parallel.precision=bfloat16", lambda job: job.parallel.precision is Precision.BFLOAT16),
         ("optimizer.betas=[0.8, 0.9]", lambda job: job.optimizer.betas == (0.8, 0.9)),
         (" model.name = vit-base ", lambda job: job.model.name == "vit-base"),
         ("name=a=b", lambda job: job.name == "a=b"),
@@ -140,7 +146,7 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
         ("train", "steps", 0, "train: steps is 0; at least 1 is needed"),
         ("train", "batch_per_rank", 4, "train: give exactly one of global_batch and batch_per_rank"),
         ("train", "global_batch", 0, "train: a batch of 0 samples; at least 1 is needed"),
-        ("train", "precision", "bf16", "Did you mean 'bfloat16'?"),
+        ("parallel", "precision", "bf16", "Did you mean 'bfloat16'?"),
         ("train", "label_smoothing", 1.5, "train: label_smoothing is 1.5; it must be from 0 to 1"),
         ("train", "checkpoint_every", -1, "train: checkpoint_every is -1; at least 0 is needed"),
         ("model", "patch", 0, "model: patch is 0; at least 1 is needed"),
@@ -277,8 +283,8 @@ def test_job_on_no_rank_is_refused(job_table: dict[str, Any], ranks: int) -> Non
 
 def test_precision_can_be_replaced(job_table: dict[str, Any]) -> None:
     job = from_table(job_table)
-    assert job.with_precision(Precision.FLOAT32).train.precision is Precision.FLOAT32
-    assert job.train.precision is Precision.AUTO
+    assert job.with_precision(Precision.FLOAT32).parallel.precision is Precision.FLOAT32
+    assert job.parallel.precision is Precision.AUTO
 
 
 def test_job_file_of_the_readme_is_valid_and_names_every_key():

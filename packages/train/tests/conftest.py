@@ -120,8 +120,9 @@ def make_job(tmp_path):
                 "instances": 10,
                 "pixels": 16,
             },
-            "train": {"steps": 6, "batch_per_rank": 4, "precision": "float32", "out": str(tmp_path / "runs")},
+            "train": {"steps": 6, "batch_per_rank": 4, "out": str(tmp_path / "runs")},
             "optimizer": {"learning_rate": 0.01},
+            "parallel": {"precision": "float32"},
         }
         for section, keys in sections.items():
             table[section] = {**table.get(section, {}), **keys}

@@ -102,7 +102,8 @@ PLANS = {
 def table_of(kind, parallel):
     """The job of a plan."""
     parallel = dict(parallel)
-    train = {"steps": 2, "global_batch": 16, "precision": parallel.pop("precision", "float32")}
+    train = {"steps": 2, "global_batch": 16}
+    parallel.setdefault("precision", "float32")
     model = {"name": kind, "patch": 4, "channels": 1}
     return {"name": "plan", "model": model, "data": DATA[kind], "train": train, "parallel": parallel}
 

@@ -110,7 +110,7 @@ def test_damage_is_placed_and_answered_with_the_command_that_mends_it(make_job, 
 
 def test_batch_that_does_not_divide_is_refused(make_job, dataset):
     job = make_job(train={"global_batch": 8, "batch_per_rank": None})
-    with pytest.raises(JobError, match="does not divide into 3 ranks"):
+    with pytest.raises(JobError, match="does not divide into 3 data-parallel ranks"):
         open_loader(job, reader=1, readers=3, first_step=0)
 
 

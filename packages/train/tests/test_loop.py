@@ -274,8 +274,8 @@ def test_each_step_tells_speed_and_share_of_the_peak(make_job, plugins, listener
 
 
 def test_precision_that_is_left_open_is_decided_before_anybody_hears(make_job, plugins, listener):
-    train(make_job(train={"precision": "auto"}), plugins)
-    assert listener.heard[0].job.train.precision in ("float32", "bfloat16")
+    train(make_job(parallel={"precision": "auto"}), plugins)
+    assert listener.heard[0].job.parallel.precision in ("float32", "bfloat16")
 
 
 def test_loss_that_is_no_number_ends_the_run_with_step_and_way_out(make_job, plugins):
@@ -307,8 +307,8 @@ def test_network_that_nobody_offers_is_refused_with_a_suggestion(make_job, plugi
 
 def test_batch_that_does_not_divide_is_refused_before_anything_is_built(make_job, plugins, monkeypatch):
     @contextlib.contextmanager
-    def join(backend):
-        yield World(rank=0, mesh=Mesh.of(dp=3))
+    def join(backend, *, timeout_s):
+        yield World(rank=0, mesh=Mesh.of(dp=3), captured=True)  # there are no others that could be watched
 
     monkeypatch.setattr(loop, "join", join)
     job = make_job(train={"global_batch": 8, "batch_per_rank": None})
@@ -321,7 +321,7 @@ def test_job_names_what_carries_messages(make_job, plugins, monkeypatch, named, 
     seen = []
 
     @contextlib.contextmanager
-    def join(backend):
+    def join(backend, *, timeout_s):
         seen.append(backend)
         yield World(rank=0, mesh=Mesh.of(dp=1))
 

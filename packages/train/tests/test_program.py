@@ -40,7 +40,7 @@ def test_bfloat16_keeps_parameters_in_float32_and_the_loss_close(make_job, tiny)
 
 def test_undecided_precision_is_refused(make_job, tiny):
     with pytest.raises(ValueError, match="precision"):
-        Program(make_job(train={"precision": "auto"}), tiny, ALONE, device=CPU)
+        Program(make_job(parallel={"precision": "auto"}), tiny, ALONE, device=CPU)
 
 
 def test_weight_decay_leaves_out_biases_norms_and_tokens(make_job, tiny):

@@ -73,7 +73,7 @@ def peak_flops_per_s(kernel: Kernel, device: Device) -> float:
         known = unknown("type", kernel.dtype, device.peak_flops_per_s)
         raise MachineError(
             f"{device.name} has no peak for {kernel.op}: {known} "
-            'Set train.precision of the job to one of these, or to "auto", and capture it again'
+            'Set parallel.precision of the job to one of these, or to "auto", and capture it again'
         )
     return peak
 

@@ -220,8 +220,8 @@ def draw_slowness(ranks: int, *, std: float, seed: int) -> Seconds:
 
 def precision_on(job: Job, device: Device) -> Precision:
     """The job's precision; ``auto`` is bfloat16 where the device has it, else float32."""
-    if job.train.precision is not Precision.AUTO:
-        return job.train.precision
+    if job.parallel.precision is not Precision.AUTO:
+        return job.parallel.precision
     return Precision.BFLOAT16 if Precision.BFLOAT16 in device.peak_flops_per_s else Precision.FLOAT32
 
 

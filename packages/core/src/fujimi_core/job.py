@@ -93,7 +93,6 @@ class TrainSpec:
         global_batch: Samples of all ranks together a step; keeps its size whatever the ranks (strong scaling).
         batch_per_rank: Samples a step of each data-parallel rank: of those that share the work on the same samples
             together (weak scaling). Exactly one of the two is given.
-        precision: Type of matrix products; ``auto`` is bfloat16 where the device has it.
         label_smoothing: Share of the target spread over all classes.
         checkpoint_every: Steps between checkpoints; 0 for one at the end only.
         keep_checkpoints: Of which so many are kept, the newest.
@@ -104,7 +103,6 @@ class TrainSpec:
     steps: int
     global_batch: int | None = None
     batch_per_rank: int | None = None
-    precision: Precision = Precision.AUTO
     label_smoothing: float = 0.0
     checkpoint_every: int = 0
     keep_checkpoints: int = 2
@@ -217,6 +215,7 @@ class ParallelSpec:
             each of its stages one.
         accumulate: Passes over the network whose gradients are summed before an update.
         placement: Axes, slowest first: ranks that differ only in the last are next to each other.
+        precision: Type of matrix products; ``auto`` is bfloat16 where the device has it.
         grad_reduce_dtype: Type in which gradients travel between ranks.
         bucket_bytes: Gradients are summed over the ranks in pieces of about this many bytes; with ``zero = 3`` the
             pieces are blocks.
@@ -236,6 +235,7 @@ class ParallelSpec:
     microbatch: int | None = None
     accumulate: int = 1
     placement: tuple[str, ...] = AXES
+    precision: Precision = Precision.AUTO
     grad_reduce_dtype: ReduceType = ReduceType.FLOAT32
     bucket_bytes: int = 25 * 2**20
     backend: Backend = Backend.AUTO
@@ -306,7 +306,7 @@ class Job:
 
     def with_precision(self, precision: Precision) -> "Job":
         """The same job, computed in another type."""
-        return replace(self, train=replace(self.train, precision=precision))
+        return replace(self, parallel=replace(self.parallel, precision=precision))
 
 
 def load(path: Path, changes: Iterable[str] = ()) -> Job:

@@ -26,7 +26,7 @@ def capture(job: Job, model: Model, *, ranks: int) -> Workload:
     Raises:
         JobError: If the job's plan does not go together with the ranks or the network.
     """
-    if job.train.precision is Precision.AUTO:
+    if job.parallel.precision is Precision.AUTO:
         job = job.with_precision(Precision.FLOAT32)
     plan = plan_of(job, ranks)
     mesh = _without_single(plan.mesh)

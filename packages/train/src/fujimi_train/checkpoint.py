@@ -19,6 +19,8 @@ from fujimi_train.stability import StabilityState
 
 #: What may change between a run and its continuation: where things are, and how ranks share the work.
 _FREE_SECTIONS = {"parallel", "submit", "stability"}
+#: But not this, of a free section.
+_PRECISION = ("parallel", "precision")
 _FREE_KEYS = {
     ("train", "out"),
     ("train", "checkpoint_every"),
@@ -212,13 +214,12 @@ def _require_same_job(program: Program, checkpoint: Checkpoint) -> None:
     info: Mapping[str, Any] = checkpoint.info
     now, saved = json.loads(json.dumps(to_table(program.job))), info["job"]  # with lists for tuples, as it was saved
     for section, value in now.items():
-        if section in _FREE_SECTIONS:
-            continue
         then = saved.get(section)
         keys = value if isinstance(value, dict) else {section: value}
         before = then if isinstance(then, dict) else {section: then}
         for key, given in keys.items():
-            if (section, key) not in _FREE_KEYS and before.get(key) != given:
+            free = section in _FREE_SECTIONS or (section, key) in _FREE_KEYS
+            if (not free or (section, key) == _PRECISION) and before.get(key) != given:
                 name = key if key == section else f"{section}.{key}"
                 raise JobError(
                     f"{checkpoint.path} was trained with {name} = {before.get(key)}, the job says {given}; "

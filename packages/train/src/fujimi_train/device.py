@@ -29,7 +29,7 @@ def share_cores(world: World) -> int:
 
 def decide_precision(job: Job, device: torch.device) -> Job:
     """Replace precision ``auto``: bfloat16 where the device multiplies it in hardware, else float32."""
-    if job.train.precision is not Precision.AUTO:
+    if job.parallel.precision is not Precision.AUTO:
         return job
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
     return job.with_precision(Precision.BFLOAT16 if fast else Precision.FLOAT32)

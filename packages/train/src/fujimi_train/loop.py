@@ -28,6 +28,10 @@ from fujimi_train.stability import Action, StabilityState, batch_of, decide
 
 #: No rank stands still for so long that it would be told of.
 _NEVER_S = 1e9
+#: Beyond the watchdog's limits, after which the process group itself gives up.
+_PATIENCE_S = 600.0
+#: That a rank may at least take to build its network or to read a checkpoint.
+_START_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +64,27 @@ def train(job: Job, plugins: Plugins) -> Trained:
     """
     model = plugins.model(job.model.name)
     backend = None if job.parallel.backend is Backend.AUTO else job.parallel.backend.value
-    with StopSignals() as signals, join(backend) as world:
-        share_cores(world)
-        device = device_of(world)
-        job = decide_precision(job, device)
-        program = Program(job, model, world, device=device)
-        steps_done, stability = checkpoint.resume(program)
-        _require_same_step(job, steps_done, program)
+    limit_s = job.train.hang_limit_s or _NEVER_S
+    start_s = max(limit_s, _START_S)
+    with (
+        StopSignals() as signals,
+        join(backend, timeout_s=2 * job.train.hang_limit_s + _PATIENCE_S) as world,
+        Watchdog(world, limit_s=limit_s) as dog,
+    ):
+        with dog.doing("building the network", limit_s=start_s):
+            share_cores(world)
+            device = device_of(world)
+            job = decide_precision(job, device)
+            program = Program(job, model, world, device=device)
+        with dog.doing("reading the last checkpoint", limit_s=start_s):
+            steps_done, stability = checkpoint.resume(program)
+        with dog.waiting("the other ranks to start", limit_s=start_s):
+            _require_same_step(job, steps_done, program)
         if steps_done >= job.train.steps:
             return Trained(steps=0, steps_done=steps_done)
-        with (
-            _Batches(program, batch_of(steps_done, stability.passed_over)) as batches,
-            Watchdog(world, limit_s=job.train.hang_limit_s or _NEVER_S) as dog,
-        ):
-            peak = measure_peak(device, job.train.precision)
+        dog.moved(steps_done)
+        with _Batches(program, batch_of(steps_done, stability.passed_over)) as batches:
+            peak = measure_peak(device, job.parallel.precision)
             run = _Run(program, batches, plugins, signals, dog, peak, stability, steps_done)
             reached = run.go()
     return Trained(steps=reached - steps_done, steps_done=reached, stopped_by=run.stopped_by)

@@ -35,14 +35,14 @@ class Program:
     """
 
     def __init__(self, job: Job, model: Model, world: World, *, device: torch.device) -> None:
-        if job.train.precision is Precision.AUTO:
+        if job.parallel.precision is Precision.AUTO:
             raise ValueError("a program needs a precision that is decided")
         self.job = job
         self.world = world
         self.device = device
         self.plan = plan_of(job, world.size)
         self.axes = Axes(world, self.plan.mesh)
-        halved = job.train.precision is Precision.BFLOAT16 and job.parallel.zero == 3
+        halved = job.parallel.precision is Precision.BFLOAT16 and job.parallel.zero == 3
         self.network = Network(
             model,
             job,
@@ -51,7 +51,7 @@ class Program:
             example=example_inputs(job, self.plan.microbatch),
             device=device,
             compute_dtype=torch.bfloat16 if halved else torch.float32,
-            forward_context=functools.partial(mixed, job.train.precision, device),
+            forward_context=functools.partial(mixed, job.parallel.precision, device),
         )
         self.pieces = list(self.network.pieces())
         self.optimizer = adamw(self.pieces, self.network, job.optimizer)

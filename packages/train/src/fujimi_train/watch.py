@@ -42,7 +42,7 @@ class Watcher:
         peak = format_quantity(event.peak_flops_per_s, "FLOP/s")
         print(
             f"{event.job.name}: {steps} steps on {event.ranks} rank(s){again}; each {event.device}, "
-            f"{event.job.train.precision}, measured peak {peak}",
+            f"{event.job.parallel.precision}, measured peak {peak}",
             file=sys.stderr,
         )
         if sys.stderr.isatty() or _terminal_behind_mpiexec():
