@@ -102,9 +102,15 @@ def test_library_of_another_mpi_than_the_launcher_is_refused_instead_of_waited_f
         pass
 
 
-@pytest.mark.usefixtures("one_of_four")
-def test_missing_mpi_library_is_answered_with_a_way_to_get_one(monkeypatch):
+@pytest.fixture
+def no_library(monkeypatch):
+    """As if there were no MPI library, even if another test has loaded one."""
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    monkeypatch.delattr("mpi4py.MPI", raising=False)
+
+
+@pytest.mark.usefixtures("one_of_four", "no_library")
+def test_missing_mpi_library_is_answered_with_a_way_to_get_one():
     with pytest.raises(RunError, match=r"no MPI library can be loaded: .*pip install mpich"), join():
         pass
 
@@ -117,9 +123,8 @@ def test_reason_is_told_before_all_ranks_are_ended(monkeypatch):
     assert told == ["why", 7]
 
 
-@pytest.mark.usefixtures("one_of_four")
-def test_reason_is_told_even_where_mpi_cannot_be_loaded(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+@pytest.mark.usefixtures("one_of_four", "no_library")
+def test_reason_is_told_even_where_mpi_cannot_be_loaded():
     told = []
     stop_all(7, say=lambda: told.append("why"))
     assert told == ["why"]

@@ -15,7 +15,8 @@ from torch.distributed.device_mesh import DeviceMesh
 def group_along(mesh: Mesh, axes: Sequence[str]) -> dist.ProcessGroup:
     """The group of this rank along some axes: the ranks that differ from it only there.
 
-    Every rank must call it, in the same order for the same axes. It makes the groups of all ranks at once: over MPI one
+    Every rank must call it, in the same order for the same axes; other than over MPI, all ranks must have made as
+    many groups before, from which torch makes their names. It makes the groups of all ranks at once: over MPI one
     ``MPI_Comm_split`` does, elsewhere each rank makes the group that it is in and no other.
 
     Args:

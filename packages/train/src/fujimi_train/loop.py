@@ -13,6 +13,7 @@ from fujimi_core.job import Backend, Job
 from fujimi_core.plugins import Plugins
 from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.workload import Kernel
+from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.recorder import Recorder
 from fujimi_parallel.checkpoint import Checkpoint
 from fujimi_parallel.watchdog import Watchdog
@@ -67,6 +68,7 @@ def train(job: Job, plugins: Plugins) -> Trained:
     limit_s = job.train.hang_limit_s or _NEVER_S
     start_s = max(limit_s, _START_S)
     with (
+        compiler_left_out(),  # which AdamW would import in vain, for seconds on each rank
         StopSignals() as signals,
         join(backend, timeout_s=2 * job.train.hang_limit_s + _PATIENCE_S) as world,
         Watchdog(world, limit_s=limit_s) as dog,

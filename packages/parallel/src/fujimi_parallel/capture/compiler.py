@@ -1,4 +1,4 @@
-"""Keeps torch's compiler out of a capture: fake tensors import it for two settings, at the cost of all else."""
+"""Keeps torch's compiler out: fake tensors and optimizers import it for a few settings, at the cost of all else."""
 
 import contextlib
 import importlib
