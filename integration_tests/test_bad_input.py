@@ -86,7 +86,7 @@ def test_more_nodes_than_the_machine_has_are_refused_with_how_many_it_has(refuse
 
 def test_batch_that_does_not_divide_into_the_ranks_is_refused(refused, job_with):
     said = refused(*fugaku(job_with("batch_per_rank = 4", "global_batch = 100")))
-    assert "train.global_batch 100 does not divide into 64 ranks" in said
+    assert "train.global_batch 100 does not divide into 64 data-parallel ranks" in said
     assert "use a multiple of 64" in said
 
 
