@@ -13,7 +13,7 @@ from fujimi_core.offers import Generator
 from fujimi_core.records import to_table
 
 from fujimi_data import sample
-from fujimi_data.atomic import only_writer
+from fujimi_core.atomic import only_writer
 from fujimi_data.errors import ShardError
 from fujimi_data.manifest import FILE, Manifest, Recipe, ShardEntry, load, save
 from fujimi_data.sample import Sample, SampleEntry

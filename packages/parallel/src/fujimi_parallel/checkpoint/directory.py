@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from fujimi_core.atomic import sync_directory
 from fujimi_core.errors import RunError
 
-from fujimi_parallel.checkpoint.tensor_file import PARTIAL, checksum
+from fujimi_parallel.checkpoint.tensor_file import checksum
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 _VERSION = 1
 _MANIFEST = "manifest.json"
+#: Suffix of what is not whole yet.
+_PARTIAL = ".partial"
 # the number of the save follows where the step was saved before
 _NAME = re.compile(r"step-\d{8,}(\.\d+)?")
 
@@ -43,7 +46,7 @@ class Manifest:
 
 def partial(directory: Path, step: int) -> Path:
     """Where the ranks write a checkpoint that is not complete."""
-    return directory / f"step-{step:08d}{PARTIAL}"
+    return directory / f"step-{step:08d}{_PARTIAL}"
 
 
 def rank_file(checkpoint: Path, rank: int) -> Path:
@@ -124,22 +127,13 @@ def _checksum(content: Mapping[str, JSON]) -> int:
 
 def remove(path: Path) -> None:
     """Remove a complete checkpoint; at no time is there half of it under its name."""
-    going = path.with_name(f"{path.name}.old{PARTIAL}")
+    going = path.with_name(f"{path.name}.old{_PARTIAL}")
     path.rename(going)
     shutil.rmtree(going)
 
 
 def remove_leftovers(directory: Path, *, but: Path) -> None:
     """Remove what runs that were killed left incomplete, but for one such directory."""
-    for path in directory.glob(f"step-*{PARTIAL}"):
+    for path in directory.glob(f"step-*{_PARTIAL}"):
         if path != but:
             shutil.rmtree(path)
-
-
-def sync_directory(path: Path) -> None:
-    """Have the names in a directory on disk."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

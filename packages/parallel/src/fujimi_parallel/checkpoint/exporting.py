@@ -4,7 +4,6 @@ from pathlib import Path
 
 from fujimi_core.errors import RunError
 
-from fujimi_parallel.checkpoint.directory import sync_directory
 from fujimi_parallel.checkpoint.parts import Part
 from fujimi_parallel.checkpoint.reader import Checkpoint
 from fujimi_parallel.checkpoint.tensor_file import Entry, write
@@ -31,4 +30,3 @@ def export(checkpoint: Checkpoint, out: Path, *, prefix: str = "model/") -> None
     ]
     tensors = (checkpoint.read(Part.of(name, checkpoint.shape(name))) for name in names)
     write(out, entries, tensors, about={"format": "pt"})  # without which some readers refuse it
-    sync_directory(out.parent)

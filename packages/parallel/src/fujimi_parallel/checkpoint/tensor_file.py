@@ -12,6 +12,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import torch
+from fujimi_core.atomic import atomic_file
 from fujimi_core.errors import RunError
 from numpy.typing import NDArray
 
@@ -19,8 +20,6 @@ from fujimi_parallel.checkpoint.parts import Runs
 
 #: Content under one checksum [B], which is also what one read or write moves.
 CHUNK_NBYTES = 2**20
-#: Suffix of what is not whole yet.
-PARTIAL = ".partial"
 #: Names of types in the format.
 DTYPES = {
     "BOOL": torch.bool,
@@ -118,22 +117,9 @@ def write(path: Path, entries: Sequence[Entry], tensors: Iterable[torch.Tensor],
     Raises:
         RunError: If it cannot be written.
     """
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        own = _write_file(partial, entries, tensors, about)
-        partial.replace(path)
-    except OSError as wrong:
-        raise RunError(f"cannot write {path}: {wrong.strerror}") from wrong
-    finally:
-        partial.unlink(missing_ok=True)
-    return own
-
-
-def _write_file(path: Path, entries: Sequence[Entry], tensors: Iterable[torch.Tensor], about: Mapping[str, str]) -> str:
-    """Write the tensors, then their checksums into the room that was left for them."""
     checksums = {entry.key: [0] * chunks(entry.nbytes) for entry in entries}
-    with path.open("wb") as file:
-        file.write(_header(entries, checksums, about))
+    with atomic_file(path) as file:
+        file.write(_header(entries, checksums, about))  # leaves room for the checksums, which come last
         for entry, tensor in zip(entries, tensors, strict=True):
             checksums[entry.key].clear()
             for content in _chunks_of(tensor):
@@ -143,8 +129,6 @@ def _write_file(path: Path, entries: Sequence[Entry], tensors: Iterable[torch.Te
         own = f"{checksum(header):08x}"
         file.seek(0)
         file.write(header.replace(_BLANK.encode(), own.encode(), 1))
-        file.flush()
-        os.fsync(file.fileno())
     return own
 
 

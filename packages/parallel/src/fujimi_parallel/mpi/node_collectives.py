@@ -39,19 +39,28 @@ def all_reduce(node: Node, mine: Array, out: Array | None, combine: Combine) -> 
     # in the same step one block comes in, the one before it is combined, and the one before that goes out
     for step in range(len(blocks) + 2):
         if step < len(blocks):
-            np.copyto(slots[step][node.rank], mine[blocks[step]])
+            _give_shares(node, mine[blocks[step]], slots[step][node.rank])
         if 0 < step <= len(blocks):
-            _combine_share(node, slots[step - 1], combine)
+            _combine_share(node, mine[blocks[step - 1]], slots[step - 1], combine)
         if step > 1 and out is not None:
             _take_shares(slots[step - 2], out[blocks[step - 2]])
         if step <= len(blocks):
             node.barrier()
 
 
-def _combine_share(node: Node, parts: Sequence[Array], combine: Combine) -> None:
-    """Combine this rank's share of a block, in place: nobody else reads it from this rank before the next barrier."""
-    share = _shares(len(parts[0]), node.size)[node.rank]
-    combine([part[share] for part in parts], parts[node.rank][share])
+def _give_shares(node: Node, mine: Array, slot: Array) -> None:
+    """Show the other ranks what they combine; nobody reads what this rank does."""
+    share = _shares(len(mine), node.size)[node.rank]
+    np.copyto(slot[: share.start], mine[: share.start])
+    np.copyto(slot[share.stop :], mine[share.stop :])
+
+
+def _combine_share(node: Node, mine: Array, parts: Sequence[Array], combine: Combine) -> None:
+    """Combine this rank's share of a block into its slot."""
+    share = _shares(len(mine), node.size)[node.rank]
+    given = [part[share] for part in parts]
+    out, given[node.rank] = given[node.rank], mine[share]
+    combine(given, out)
 
 
 def _take_shares(parts: Sequence[Array], out: Array) -> None:

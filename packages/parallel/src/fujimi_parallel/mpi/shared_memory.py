@@ -10,7 +10,7 @@ from fujimi_parallel.mpi.arrays import Array
 from fujimi_parallel.mpi.waiting import SharedCounter
 
 #: Of one slot of one rank [B].
-SLOT_BYTES = 256 * 1024
+SLOT_BYTES = 1024 * 1024
 #: Slots of a rank: one is written, one summed and one read at the same time.
 SLOTS = 3
 #: Before each rank's slots: how many barriers it has come to.
@@ -22,7 +22,7 @@ class LateRankError(RuntimeError):
 
 
 class Node:
-    """Ranks of a group that are on one node, with 768 KiB of shared memory each.
+    """Ranks of a group that are on one node, with 3 MiB of shared memory each.
 
     Args:
         ranks: Communicator of the ranks of this node; it becomes the node's own.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from fujimi_core.errors import FujimiError, RunError
-from fujimi_data.atomic import atomic_file, only_writer
+from fujimi_core.atomic import atomic_file, only_writer
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fujimi_data.atomic import atomic_file
+from fujimi_core.atomic import atomic_file
 with atomic_file(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()

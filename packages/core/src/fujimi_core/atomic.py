@@ -29,7 +29,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as wrong:
         partial.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {wrong.strerror or wrong}") from wrong
@@ -59,7 +59,8 @@ def only_writer(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Put on disk which files a directory has, under which names."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
