@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fujimi_core.errors import FujimiError, RunError
 from fujimi_core.atomic import atomic_file, only_writer
+from fujimi_core.errors import FujimiError, RunError
 
 KILLED = """
 import os, signal, sys

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fujimi_core.atomic import only_writer
 from fujimi_core.errors import FujimiError, PluginError
 from fujimi_core.offers import Generator
 from fujimi_core.records import to_table
 
 from fujimi_data import sample
-from fujimi_core.atomic import only_writer
 from fujimi_data.errors import ShardError
 from fujimi_data.manifest import FILE, Manifest, Recipe, ShardEntry, load, save
 from fujimi_data.sample import Sample, SampleEntry

@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from fujimi_core.atomic import atomic_file
 from fujimi_core.checks import at_least, within
 from fujimi_core.errors import FujimiError
 from fujimi_core.records import build, to_table
 
-from fujimi_core.atomic import atomic_file
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.sample import PIXELS
 

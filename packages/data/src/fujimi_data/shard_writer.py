@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fujimi_data import shard_index
 from fujimi_core.atomic import atomic_file
+
+from fujimi_data import shard_index
 from fujimi_data.manifest import ShardEntry
 from fujimi_data.sample import SampleEntry
 
