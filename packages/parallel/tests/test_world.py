@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fujimi_core.errors import RunError
 from fujimi_parallel import world
-from fujimi_parallel.world import join, stop_all
+from fujimi_parallel.world import join, stop_all, usual_backend
 
 SUM_OF_RANKS = """
 import json, sys
@@ -33,6 +33,14 @@ def test_one_process_is_a_world_of_one_rank():
 def test_ranks_that_mpiexec_started_talk_over_mpi_unless_gloo_is_asked_for(run_ranks, asked, backend):
     found = [json.loads(text) for text in run_ranks(SUM_OF_RANKS, 3, *asked)]
     assert found == [[backend, rank, 3, rank, 3, 3.0] for rank in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "has_gpu", "backend"),
+    [("mpi", False, "mpi"), ("torchrun", False, "gloo"), ("mpi", True, "nccl"), ("torchrun", True, "nccl")],
+)
+def test_backend_goes_by_launcher_and_device_where_none_is_asked_for(launcher, has_gpu, backend):
+    assert usual_backend(launcher, has_gpu=has_gpu) == backend
 
 
 def of_srun(rank, ranks, **more):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import torch
 import torch.distributed as dist
 from fujimi_core.errors import RunError
 from fujimi_core.mesh import Mesh
@@ -59,8 +60,9 @@ def join(backend: str | None = None, *, timeout_s: float = 600.0) -> Iterator[Wo
     catches the error calls `stop_all`.
 
     Args:
-        backend: Of collectives: ``mpi`` or ``gloo``; None takes ``mpi`` where MPI started the ranks, else ``gloo``.
-            One rank that is alone needs none.
+        backend: Of collectives: ``mpi``, ``gloo`` or ``nccl``, which comes with gloo for what is not on a GPU; None
+            takes ``nccl`` where there are GPUs, else ``mpi`` where MPI started the ranks, else ``gloo``. One rank that
+            is alone needs none.
         timeout_s: How long to wait for a rank that does not answer; over MPI, for one on the same node.
 
     Raises:
@@ -71,16 +73,25 @@ def join(backend: str | None = None, *, timeout_s: float = 600.0) -> Iterator[Wo
     if launch.world_size == 1:
         yield World(rank=0, mesh=mesh)
         return
-    backend = backend or ("mpi" if launch.launcher == "mpi" else "gloo")
+    backend = backend or usual_backend(launch.launcher, has_gpu=torch.cuda.is_available())
     _start(backend, launch, timedelta(seconds=timeout_s))
     yield World(rank=launch.rank, mesh=mesh, local_rank=launch.local_rank, local_size=launch.local_size)
     dist.destroy_process_group()
-    if backend == "gloo":
+    if backend != "mpi":
         time.sleep(_THREADS_LET_GO_S)
+
+
+def usual_backend(launcher: str, *, has_gpu: bool) -> str:
+    """Backend of collectives where none is asked for."""
+    if has_gpu:
+        return "nccl"
+    return "mpi" if launcher == "mpi" else "gloo"
 
 
 def _start(backend: str, launch: Launch, timeout: timedelta) -> None:
     """Make the group of all ranks."""
+    if backend == "nccl":
+        backend = "cpu:gloo,cuda:nccl"  # heartbeats are not on a GPU
     if launch.launcher == "mpi":
         _check_library(launch)
     if backend == "mpi":

@@ -76,6 +76,8 @@ def train(job: Job, plugins: Plugins) -> Trained:
         with dog.doing("building the network", limit_s=start_s):
             share_cores(world)
             device = device_of(world)
+            if device.type == "cuda":
+                torch.cuda.set_device(device)  # on which NCCL works
             job = decide_precision(job, device)
             program = Program(job, model, world, device=device)
         with dog.doing("reading the last checkpoint", limit_s=start_s):

@@ -73,7 +73,9 @@ def memory(tensor: torch.Tensor, numbers: Numbers = BYTES) -> Array:
     By its address, because ``Tensor.numpy`` is an operation that autograd, inference mode and dispatch modes see.
     """
     if not tensor.is_cpu:
-        raise TypeError(f"the backend 'mpi' moves tensors of the device 'cpu', got one of {str(tensor.device)!r}")
+        raise TypeError(
+            f"the backend 'mpi' moves tensors of the device 'cpu', got one of {str(tensor.device)!r}; use 'nccl'"
+        )
     if not tensor.numel():
         return np.empty(0, numbers.stored)
     flat: Any = MPI.buffer.fromaddress(tensor.data_ptr(), tensor.nbytes)
