@@ -1,4 +1,5 @@
 import contextlib
+import re
 
 import pytest
 import torch
@@ -51,8 +52,8 @@ def test_model_without_table_is_trained_by_data_parallel_ranks(engine, level):
     assert all(found["no table"][level] < 2e-6 for found in engine)
 
 
-@pytest.mark.parametrize("axis", ["tensor", "pipeline", "sequence"])
-def test_model_without_table_cannot_be_parted(axis):
+def refused(axis, *, device):
+    """What is said of two ranks along an axis for a model without a table."""
     table = {
         "name": "whole",
         "model": {"name": "plain"},
@@ -62,18 +63,30 @@ def test_model_without_table_cannot_be_parted(axis):
     }
     job = from_table(table)
     plan = plan_of(job, 2)
-    message = f"parallel.{axis} = 2: the model 'plain' offers no sharding table; the nearest that works: {axis} = 1"
-    with fake_world(plan.mesh) as world, pytest.raises(JobError, match=message):
+    with fake_world(plan.mesh) as world, pytest.raises(JobError) as caught:
         Network(
             Model(name="plain", summary="", build=lambda _: nn.Embedding(8, 8)),
             job,
             plan,
             Axes(world, plan.mesh),
             example=example(plan.microbatch),
-            device=torch.device("cpu"),
+            device=torch.device(device),
             compute_dtype=torch.float32,
             forward_context=contextlib.nullcontext,
         )
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("axis", ["tensor", "pipeline", "sequence"])
+def test_model_without_table_cannot_be_parted(axis):
+    message = f"parallel.{axis} = 2: the model 'plain' offers no sharding table; the nearest that works: {axis} = 1"
+    assert message in refused(axis, device="cpu")
+
+
+def test_pipeline_over_nccl_is_refused_instead_of_waiting_for_ever():
+    assert re.search(
+        r"parallel.pipeline = 2: .*NCCL.* the nearest that works: pipeline = 1", refused("pipeline", device="cuda")
+    )
 
 
 def example(batch):

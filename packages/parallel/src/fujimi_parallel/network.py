@@ -57,6 +57,7 @@ class Network:
         forward_context: Callable[[], AbstractContextManager[object]],
     ) -> None:
         spec = job.parallel
+        _require_order_of_messages(job, device)
         self.axes, self.plan = axes, plan
         self._smoothing = job.train.label_smoothing
         self._sharding = model.sharding
@@ -255,6 +256,15 @@ def _how(job: Job, block: int) -> Recompute:
     if isinstance(how, Recompute):
         return how
     return Recompute.FULL if block in how else Recompute.NONE
+
+
+def _require_order_of_messages(job: Job, device: torch.device) -> None:
+    if job.parallel.pipeline > 1 and device.type == "cuda":
+        raise JobError(
+            f"parallel.pipeline = {job.parallel.pipeline}: the messages of a pipeline cross each other, and NCCL, "
+            "which moves what is on GPUs, takes them in the order in which they were sent; the nearest that works: "
+            "pipeline = 1, with zero = 3 or tensor ranks"
+        )
 
 
 def _require_blocks(job: Job, blocks: int) -> None:
