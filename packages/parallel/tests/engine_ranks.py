@@ -16,6 +16,7 @@ from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model, Sharding, Style
 from fujimi_core.plan import plan_of
 from fujimi_parallel.axes import Axes
+from fujimi_parallel.launch import launch_of
 from fujimi_parallel.losses import cross_entropy
 from fujimi_parallel.network import Network
 from fujimi_parallel.stage import Builder
@@ -435,7 +436,8 @@ def no_table(rank):
 
 
 def main():
-    rank, world = int(os.environ["PMI_RANK"]), int(os.environ["PMI_SIZE"])
+    launch = launch_of(os.environ)
+    rank, world = launch.rank, launch.world_size
     torch.set_num_threads(1)
     store = dist.FileStore(str(Path(sys.argv[1]) / "store"), world)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=90))

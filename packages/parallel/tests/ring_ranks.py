@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from fujimi_parallel.launch import launch_of
 from fujimi_parallel.ring_attention import ring, ring_attention
 from fujimi_parallel.sequence_split import SequenceSplit
 from fujimi_parallel.sequence_tokens import gather_tokens, split_tokens
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-RANK, WORLD = int(os.environ["PMI_RANK"]), int(os.environ["PMI_SIZE"])
+LAUNCH = launch_of(os.environ)
+RANK, WORLD = LAUNCH.rank, LAUNCH.world_size
 WIDTH = 12
 #: Ranks of the world that make up a group.
 GROUPS = ([2], [1, 3], [0, 1, 3], [0, 1, 2, 3])

@@ -7,10 +7,12 @@ import unittest
 import warnings
 from pathlib import Path
 
+from fujimi_parallel.launch import launch_of
+
 FOLDER = Path(sys.argv[1])
 for name in ("barrier", "test_dir"):
     (FOLDER / name).mkdir(exist_ok=True)
-os.environ |= {"BACKEND": "mpi", "WORLD_SIZE": os.environ["PMI_SIZE"], "TEMP_DIR": str(FOLDER)}
+os.environ |= {"BACKEND": "mpi", "WORLD_SIZE": str(launch_of(os.environ).world_size), "TEMP_DIR": str(FOLDER)}
 warnings.simplefilter("ignore")
 
 import torch  # noqa: E402 # the tests read the environment
