@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from plan_cases import AXES, BATCH, WIDTH, Case, cases
+from plan_cases import AXES, BATCH, LONG, SHORT, WIDTH, Case, cases
 from plan_refusals import Refusal, message_of, refusals
 
 RANKS = (2, 4, 8, 16)
@@ -32,8 +32,9 @@ is compared with one process that works on the same microbatches one after the o
 step: the largest difference of any element on any rank, over the largest element of that parameter's gradient. Losses
 are those of all steps: the largest difference, over the first loss.
 
-On 2, 4 and 8 ranks all values of any two options, of which the layout over the axes is one, meet in some plan. On 16
-ranks all four axes are in use at once."""
+On 2, 4 and 8 ranks all values of any two options, of which the layout over the axes is one, meet in some plan. On 2
+ranks all plans train for {LONG} steps, on 4 ranks one of each layout with two axes in use, on 8 ranks one of each with
+three; the others train for {SHORT}. On 16 ranks all four axes are in use at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def main() -> int:
     """Run all plans; print and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", type=Path, help="write the page here; else it is printed only")
-    parser.add_argument("--quick", action="store_true", help="few plans and steps, on up to 4 ranks")
+    parser.add_argument("--quick", action="store_true", help="few plans and steps, up to 4 ranks")
     parser.add_argument("--backend", choices=("mpi", "gloo"), default="mpi", help="what carries messages")
     arguments = parser.parse_args()
     began = time.monotonic()

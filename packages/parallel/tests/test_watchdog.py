@@ -9,12 +9,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fujimi_core.mesh import Mesh
 from fujimi_parallel import heartbeat, watchdog
 from fujimi_parallel.heartbeat import Beat, Card
 from fujimi_parallel.watchdog import Activity, Fault, Sight, Watchdog, fault_in, told_silent, turn_of
+from fujimi_parallel.works import wait_for
 from fujimi_parallel.world import World
 
 ALONE = World(rank=0, mesh=Mesh.of(dp=1))
@@ -43,6 +45,9 @@ def fail(dog):
             time.sleep(60)
     if failure == "wait":
         with dog.waiting("a message that nobody sends"):
+            dist.recv(torch.ones(1), src=0)
+    if failure == "compute":
+        with dog.waiting("the other ranks' part of the step"):
             time.sleep(60)
 
 with join() as world:
@@ -155,7 +160,7 @@ def test_waiting_may_take_twice_the_limit(monkeypatch):
     monkeypatch.setattr(watchdog, "_ENDING_S", 0.0)
     told, start = [], time.monotonic()
     with Watchdog(ALONE, limit_s=0.3, end=told.append) as dog, dog.waiting("the sum of gradients"):
-        until(told)
+        wait_for(SimpleNamespace(wait=lambda: until(told)))
     assert time.monotonic() - start >= 0.6
     assert " waits in vain, and no rank says that it hangs; " in told[0]
 
@@ -247,6 +252,14 @@ def alive(pid):
             1.5,
             4.0,
             r"rank 1 \(pid {1} on .* hangs: .* at 'reading a batch' after step 6, in fail \(ranks\.py:",
+        ),
+        # twice the limit, its turn (1 s), 1 s in which rank 0 might speak, 0.5 s to abort
+        (
+            "compute",
+            1,
+            1.0,
+            4.5,
+            r"rank 1 \(pid {1} on .* hangs: .* at \"the other ranks' part of the step\" after step 6, in fail ",
         ),
         # twice the limit, the turn of rank 2 (2 s) and the 2 s it would need, 0.5 s to abort
         ("wait", 1, 1.0, 6.5, r"rank 0 \(pid {0} on .* waits in vain, .*'the sum of gradients' after step 6, in "),

@@ -3,6 +3,8 @@
 import torch
 import torch.distributed as dist
 
+from fujimi_parallel.works import wait_for
+
 
 class Messages:
     """Sends tensors of one shape and type to other ranks of a group without waiting, and receives them.
@@ -36,11 +38,11 @@ class Messages:
         tensor = torch.empty(self._shape, dtype=self._dtype, device=self._device)
         work = dist.irecv(tensor, group=self._group, group_src=rank, tag=tag)
         assert work is not None
-        work.wait()
+        wait_for(work)
         return tensor
 
     def finish(self) -> None:
         """Wait until everything has left."""
         for work, _ in self._under_way:
-            work.wait()
+            wait_for(work)
         self._under_way.clear()

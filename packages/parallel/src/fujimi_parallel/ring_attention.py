@@ -28,6 +28,7 @@ from torch.autograd.function import once_differentiable
 from fujimi_parallel.chunk_attention import summed_in, way_for
 from fujimi_parallel.sequence_split import SequenceSplit, Tile
 from fujimi_parallel.sequence_tokens import rank_in
+from fujimi_parallel.works import wait_for
 
 
 @contextlib.contextmanager
@@ -181,7 +182,7 @@ class _Passing:
 
     def wait(self) -> torch.Tensor:
         for work in self.works:
-            work.wait()
+            wait_for(work)
         return self.arriving
 
 

@@ -5,7 +5,8 @@ same work at any number of ranks, whatever they communicate over. Who finds a fa
 
 - *Silent*: the rank before sends nothing for the limit. It was killed or stopped, its node is gone, or something holds
   its interpreter for ever.
-- *Stuck*: the own main thread has not moved for the limit of what it does (reads a file that never comes, loops).
+- *Stuck*: the own main thread has not moved for the limit of what it does (reads a file that never comes, loops). Where
+  it may wait for others, its stack tells whether it does.
 - *Left waiting*: it has waited in a collective for twice the limit, and who keeps it waiting did not speak up.
 
 Of ranks that find a fault together, the first is given time to speak for all.
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 
 from fujimi_parallel.heartbeat import Beat, Card, Exchange, Ring, exchange_cards
+from fujimi_parallel.works import may_wait
 from fujimi_parallel.world import World, stop_all
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Activity:
         what: In words.
         since_s: Reading of the clock when it began.
         limit_s: After which it is stuck.
-        waits: Whether it waits for other ranks.
+        waits: Whether it may wait for other ranks.
         step: Last step that was finished.
     """
 
@@ -203,7 +205,7 @@ class Watchdog:
         Args:
             what: For the message, as in "reading a batch".
             limit_s: After which it is stuck, where that is not the limit for all.
-            waits: Whether other ranks are waited for.
+            waits: Whether other ranks may be waited for.
         """
         outer, limit_s = self._activity, self._limit_s if limit_s is None else limit_s
         now_s = time.monotonic()
@@ -271,6 +273,8 @@ class Watchdog:
 
     def _sight(self, now_s: float, awake_since_s: float) -> Sight:
         mine, ring = self._activity, self._ring
+        if mine.waits and not may_wait(self._frame()):
+            mine = replace(mine, waits=False)
         return Sight(
             mine=mine,
             still_s=now_s - max(mine.since_s, awake_since_s),
@@ -278,11 +282,15 @@ class Watchdog:
             silent_s=now_s - max(ring.heard_s, awake_since_s) if ring else 0.0,
         )
 
+    def _frame(self) -> FrameType | None:
+        """Where the main thread is."""
+        return sys._current_frames().get(self._main)
+
     def _told(self, fault: Fault, sight: Sight) -> str:
         if fault is Fault.SILENT and self._ring and sight.last:
             return told_silent(sight.last, self._ring.card, silent_s=sight.silent_s)
         me = f"rank {self._world.rank} (pid {os.getpid()} on {socket.gethostname()})"
-        place = _place(sys._current_frames().get(self._main))
+        place = _place(self._frame())
         state = f"for {sight.still_s:.1f} s it is {_state(sight.mine.what, sight.mine.step)}, {place}"
         if fault is Fault.STUCK:
             return f"{me} hangs: {state}"

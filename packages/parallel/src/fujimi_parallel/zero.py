@@ -16,6 +16,7 @@ from torch import nn
 from torch.autograd import Variable
 
 from fujimi_parallel.flat import Segment, part_numel, segments
+from fujimi_parallel.works import wait_for
 
 Parameters = dict[str, nn.Parameter]
 
@@ -153,8 +154,7 @@ class DataParallel:
         """Spread the updated pieces."""
         works = [unit.spread() for unit in self._units]
         for work in works:
-            if work:
-                work.wait()
+            wait_for(work)
 
     def _end_of_backward(self) -> None:
         """Send what has only some gradients: the others' parameters had no part in the loss."""
@@ -277,8 +277,7 @@ class _WholeGradients(_Unit):
 
     def receive(self) -> None:
         for work, got in self._works:
-            if work:
-                work.wait()
+            wait_for(work)
             if got.dtype is not self._sum.dtype:
                 self._sum.copy_(got)
         self._works.clear()
@@ -327,8 +326,7 @@ class _SharedGradients(_Unit):
     def _receive_all_but(self, kept: int) -> None:
         while len(self._works) > kept:
             work, got = self._works.pop(0)
-            if work:
-                work.wait()
+            wait_for(work)
             self.gradient += got
 
 
@@ -400,7 +398,7 @@ class _SharedParameters(_SharedGradients):
 
     def _wait(self) -> None:
         if self._collecting:
-            self._collecting.wait()
+            wait_for(self._collecting)
             self._collecting = None
             self._is_collected = True
 
