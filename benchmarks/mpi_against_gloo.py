@@ -59,7 +59,7 @@ def times_s(calls: dict[str, Callable[[], object]], nbytes: int) -> dict[str, fl
     for i in range(TURNS):
         for k, call in enumerate(calls.values()):
             call()  # not timed: what ran before it has left caches and threads as it needed them
-            ranks.Barrier()  # whose ranks leave it within a microsecond or two, unlike gloo's
+            ranks.Barrier()  # whose ranks leave it within microseconds where each has a core, unlike gloo's
             start = time.perf_counter()
             for _ in range(repeats):
                 call()

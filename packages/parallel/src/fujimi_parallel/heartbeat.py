@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from fujimi_core.errors import RunError
 
+from fujimi_parallel.works import wait_for
 from fujimi_parallel.world import World
 
 #: Key of the hearer, kind, rank, step, seconds without a move; what the rank does follows as text.
@@ -111,7 +112,7 @@ def exchange_cards(mine: Card, before: int, after: int) -> tuple[Card, Card]:
     swaps = [dist.P2POp(dist.isend, sent, peer) for peer in neighbours]
     swaps += [dist.P2POp(dist.irecv, card, peer) for card, peer in zip(got, neighbours, strict=True)]
     for work in dist.batch_isend_irecv(swaps):
-        work.wait()
+        wait_for(work)
     return _to_card(got[0]), _to_card(got[1])
 
 
