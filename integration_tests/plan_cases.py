@@ -20,7 +20,7 @@ from fujimi_train.vit import VisionTransformer, VitShape
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 BATCH = 16
-#: Steps of training: of plans that stand for their layout, and of the others.
+#: Steps of training: of the whole table up to 8 ranks, and of its quick part and 16 ranks.
 LONG, SHORT = 50, 3
 WIDTH, HEADS, DEPTH = 32, 8, 2
 TOKENS, VOCABULARY = 16, 24
@@ -138,22 +138,16 @@ def cases(ranks: int, *, quick: bool) -> list[Case]:
     """Plans for so many ranks.
 
     A few have each layout over the axes and each value of each option. After them come the layouts without any option,
-    and then what is needed until all values of any two options have met, the layout being one. Quick is the first few.
-    All on 2 ranks train for long, and of the few on 4 and 8 those that have most axes in use: where ranks share cores,
-    there is no time for more.
+    and then what is needed until all values of any two options have met, the layout being one. All train for long, but on
+    16 ranks. Quick is the first few, and trains shortly.
     """
     options = [_options(layout) for layout in _layouts(ranks)]
     few = rows = _rows(options, together=1)
     if not quick and ranks <= 8:
         plain = [{name: choices[0] for name, choices in values.items()} for values in options]
         rows = _rows(options, together=2, given=few + plain)
-    most = max(_axes_in_use(row) for row in few)
-    long = [row for row in rows if ranks == 2 or (ranks <= 8 and row in few and _axes_in_use(row) == most)]
-    return [_case(ranks, row, LONG if row in long and not quick else SHORT) for row in rows]
-
-
-def _axes_in_use(row: Row) -> int:
-    return sum(extent > 1 for extent in row["layout"])
+    steps = LONG if ranks <= 8 and not quick else SHORT
+    return [_case(ranks, row, steps) for row in rows]
 
 
 def _layouts(ranks: int) -> list[tuple[int, ...]]:

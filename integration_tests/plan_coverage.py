@@ -32,9 +32,8 @@ is compared with one process that works on the same microbatches one after the o
 step: the largest difference of any element on any rank, over the largest element of that parameter's gradient. Losses
 are those of all steps: the largest difference, over the first loss.
 
-On 2, 4 and 8 ranks all values of any two options, of which the layout over the axes is one, meet in some plan. On 2
-ranks all plans train for {LONG} steps, on 4 ranks one of each layout with two axes in use, on 8 ranks one of each with
-three; the others train for {SHORT}. On 16 ranks all four axes are in use at once."""
+On 2, 4 and 8 ranks all values of any two options, of which the layout over the axes is one, meet in some plan, and all
+plans train for {LONG} steps. On 16 ranks all four axes are in use at once, for {SHORT} steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
