@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from fujimi_core import commands
+from fujimi_core.device import Device
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job, from_table, to_toml
-from fujimi_core.machine import Device, Machine, Network, Node, Noise
+from fujimi_core.machine import Machine, Network, Node, Noise
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Generator, Model
 from fujimi_core.plugins import Plugins

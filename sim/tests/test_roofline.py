@@ -4,8 +4,9 @@ import math
 from dataclasses import replace
 
 import pytest
+from fujimi_core.device import Device
 from fujimi_core.errors import MachineError
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.workload import Kernel
 from fujimi_sim.roofline import gemm_efficiency, kernel_seconds, peak_flops_per_s, products
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fujimi_core.device import Device
 from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job, Precision
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.mesh import Mesh
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fujimi_core.machine import Device, Machine, Network, Node
+from fujimi_core.device import Device
+from fujimi_core.machine import Machine, Network, Node
 from fujimi_core.mesh import Mesh
 from fujimi_core.workload import Collective, CollectiveKind, Kernel, Memory, Recv, Role, Send, Workload
 from hypothesis import settings

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fujimi_core.device import Device
 from fujimi_core.errors import JobError, MachineError, PluginError, WorkloadError
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import DataSpec, Job, from_table
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement, fill_nodes

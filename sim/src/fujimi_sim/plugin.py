@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from fujimi_core.device import Device
 from fujimi_core.hookspecs import hookimpl
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
 from fujimi_core.offers import Command, TopologyOffer
@@ -11,6 +12,7 @@ from fujimi_core.placement import Placement
 from fujimi_core.workload import Kernel
 
 from fujimi_sim.commands import commands
+from fujimi_sim.kernels.model import kernel_seconds
 from fujimi_sim.network.collectives.generic import GENERIC
 from fujimi_sim.network.collectives.tofu import TOFU
 from fujimi_sim.network.dragonfly import Dragonfly
@@ -21,7 +23,6 @@ from fujimi_sim.network.rails import Rails
 from fujimi_sim.network.tofu import Tofu
 from fujimi_sim.network.torus import Torus
 from fujimi_sim.network_commands import network_commands
-from fujimi_sim.roofline import kernel_seconds
 from fujimi_sim.validation_commands import validation_commands
 
 

@@ -59,6 +59,7 @@ def replay(
     kernel_seconds: Callable[[Kernel], float],
     communication: Communication,
     slowness: Seconds,
+    issue_s: float = 0.0,
 ) -> Replay:
     """Run one step of every rank.
 
@@ -70,6 +71,7 @@ def replay(
         kernel_seconds: Time of a kernel on a rank of average speed.
         communication: Time of collectives and messages.
         slowness: Factor on each rank's kernels, shape (ranks,).
+        issue_s: Time of the host to start one kernel, while earlier ones run.
 
     Raises:
         WorkloadError: If ranks wait for each other forever, or do not agree on what they exchange.
@@ -82,7 +84,8 @@ def replay(
         for index, role in enumerate(roles)
     ]
     processes = [
-        env.process(actor.run(steps_of(actor.role.events, kernel_seconds), meetings, mailboxes)) for actor in actors
+        env.process(actor.run(steps_of(actor.role.events, kernel_seconds, issue_s=issue_s), meetings, mailboxes))
+        for actor in actors
     ]
     env.run()
     stuck = [actor for actor, process in zip(actors, processes, strict=True) if process.is_alive]
@@ -136,7 +139,7 @@ class _Actor:
         """Do one step; returns from when to when each rank is at it."""
         work = step.work
         if isinstance(work, Compute):
-            return ready, ready + work.seconds * self._slowness
+            return ready, np.maximum(ready + work.seconds * self._slowness, work.issued_s)
         if isinstance(work, Collective):
             others = meetings.others(self._index, work)
             self.waits_for = f"{_listed(others)} to join {work.kind} along {', '.join(work.axes)}"

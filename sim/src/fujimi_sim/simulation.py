@@ -9,18 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from fujimi_core.device import Device
 from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.job import Job, Precision
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.plan import plan_of
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
 from fujimi_core.workload import Kernel, Workload
 
+from fujimi_sim.kernels.model import peak_flops_per_s
 from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
 from fujimi_sim.replay import replay
-from fujimi_sim.roofline import peak_flops_per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,13 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     communication = CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins)
     kernel_seconds = _remembered(plugins, machine.node.device)
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
-    result = replay(workload, kernel_seconds=kernel_seconds, communication=communication, slowness=slowness)
+    result = replay(
+        workload,
+        kernel_seconds=kernel_seconds,
+        communication=communication,
+        slowness=slowness,
+        issue_s=machine.node.device.issue_s,
+    )
     if not result.step_s:
         raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
     flops_per_s = workload.flops / result.step_s
@@ -230,7 +237,7 @@ def _remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
     known: dict[tuple[object, ...], float] = {}
 
     def seconds(kernel: Kernel) -> float:
-        key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes)
+        key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes, kernel.traits)
         if key not in known:
             known[key] = plugins.kernel_seconds(kernel, device)
         return known[key]

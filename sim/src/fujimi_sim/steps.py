@@ -12,9 +12,11 @@ class Compute:
 
     Args:
         seconds: All of them, on a rank of average speed.
+        issued_s: When they are done at the earliest, because the host starts them one by one; from the step's start.
     """
 
     seconds: float
+    issued_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +34,38 @@ class Step:
     work: Compute | Collective | Send | Recv
 
 
-def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float]) -> list[Step]:
+def steps_of(
+    events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float], *, issue_s: float = 0.0
+) -> list[Step]:
     """Join kernels into runs; a run ends where another event waits for it or the next kernel waits for something.
+
+    The host issues events in their order and never waits, so the n-th kernel cannot start before ``n · issue_s``: a run
+    is done at the latest of ``ready + Σ seconds`` and, over its kernels, ``issued + Σ seconds from there on``.
 
     Args:
         events: Of one role, in order of issue.
         kernel_seconds: Time of a kernel.
+        issue_s: Time of the host to start one kernel.
     """
     awaited = {wait for event in events for wait in event.waits}
     growing: dict[Stream, int] = {}  # run that the next kernel on a stream may join
     step_of: list[int] = []
     firsts: list[Event] = []
     seconds: list[float] = []
+    issued: list[float] = []
+    host_s = 0.0
     for index, event in enumerate(events):
         step = growing.pop(event.stream, None)
         if step is None or event.waits or not isinstance(event, Kernel):
             step = len(firsts)
             firsts.append(event)
             seconds.append(0.0)
+            issued.append(0.0)
         if isinstance(event, Kernel):
-            seconds[step] += kernel_seconds(event)
+            host_s += issue_s
+            took = kernel_seconds(event)
+            seconds[step] += took
+            issued[step] = max(issued[step], host_s) + took
             if index not in awaited:
                 growing[event.stream] = step
         step_of.append(step)
@@ -59,7 +73,7 @@ def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float
         Step(
             stream=first.stream,
             waits=tuple(sorted({step_of[wait] for wait in first.waits})),
-            work=Compute(seconds=total) if isinstance(first, Kernel) else first,
+            work=Compute(seconds=total, issued_s=earliest if issue_s else 0.0) if isinstance(first, Kernel) else first,
         )
-        for first, total in zip(firsts, seconds, strict=True)
+        for first, total, earliest in zip(firsts, seconds, issued, strict=True)
     ]

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fujimi_core.machine import Device, Machine, Network, NetworkAxis, Node, Transport
+from fujimi_core.device import Device
+from fujimi_core.machine import Machine, Network, NetworkAxis, Node, Transport
 from fujimi_core.plugins import Plugins
 from fujimi_sim import plugin
 

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 
 import pluggy
 
+from fujimi_core.device import Device
 from fujimi_core.job import Job
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
 from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement
 from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
+from fujimi_core.published import PublishedRuns
 from fujimi_core.workload import Collective, Kernel, Workload
 
 GROUP = "fujimi"
@@ -45,6 +47,11 @@ def fujimi_collectives() -> Sequence[CollectiveAlgorithm]:  # type: ignore[empty
 @hookspec
 def fujimi_measurements() -> Sequence[MeasurementFile]:  # type: ignore[empty-body]
     """Offer measurements of machines, to which simulations are compared."""
+
+
+@hookspec
+def fujimi_published_runs() -> Sequence[PublishedRuns]:  # type: ignore[empty-body]
+    """Offer published training runs, to which simulations are compared."""
 
 
 @hookspec

@@ -15,11 +15,23 @@ from fujimi_core.submit_spec import SubmitSpec
 
 
 class Precision(StrEnum):
-    """Type in which matrix products are computed; parameters stay float32."""
+    """Type in which matrix products are computed."""
 
     AUTO = "auto"
     FLOAT32 = "float32"
+    #: Parameters and what is between matrix products stay float32.
     BFLOAT16 = "bfloat16"
+    #: All in bfloat16, but for the loss and for what the optimizer updates: float32 copies of the parameters.
+    PURE_BFLOAT16 = "pure_bfloat16"
+
+
+class AttentionKind(StrEnum):
+    """How attention is computed."""
+
+    #: In one operator that keeps no scores.
+    FUSED = "fused"
+    #: As matrix products with a softmax of all scores between them.
+    UNFUSED = "unfused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +40,32 @@ class ModelSpec:
 
     Args:
         name: One that a plugin offers.
+        width: Of a token, for networks of any size, which want ``depth`` and ``heads`` too.
+        depth: Blocks.
+        heads: Attention heads; they divide the width.
         patch: Side of a patch [pixels], of networks that take pictures.
         channels: Channels of the input; grey pictures are repeated.
         drop_path: Probability of leaving out a residual branch in the last block, rising linearly from 0.
+        dropout: Probability of setting an element of each branch to 0, and a score of unfused attention.
+        attention: How attention is computed.
     """
 
     name: str
+    width: int | None = None
+    depth: int | None = None
+    heads: int | None = None
     patch: int = 16
     channels: int = 3
     drop_path: float = 0.0
+    dropout: float = 0.0
+    attention: AttentionKind = AttentionKind.FUSED
 
     def __post_init__(self) -> None:
         at_least(self, 1, "patch", "channels")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1")
+        at_least(self, 1, *(name for name in ("width", "depth", "heads") if getattr(self, name) is not None))
+        for name in ("drop_path", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Machine: nodes, devices and network of a computer, as data beside its source."""
+"""Machine: nodes and network of a computer, as data beside its source."""
 
 import itertools
 import math
@@ -6,45 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fujimi_core.checks import above_zero, at_least, within
+from fujimi_core.checks import above_zero, at_least
+from fujimi_core.device import Device
 from fujimi_core.errors import MachineError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """What one rank computes on.
-
-    Args:
-        name: For reports.
-        memory_bytes: Memory that belongs to the device.
-        memory_bandwidth_bytes_per_s: Peak of that memory.
-        memory_efficiency: Share of that peak that streaming reaches, 0 to 1.
-        peak_flops_per_s: Peak by element type.
-        gemm_efficiency: Share of the peak that a very large matrix product reaches, 0 to 1.
-        gemm_half_extent: Cube root of m·n·k at which a matrix product reaches half of that share.
-        kernel_overhead_s: Time to start one operator.
-    """
-
-    name: str
-    memory_bytes: float
-    memory_bandwidth_bytes_per_s: float
-    memory_efficiency: float
-    peak_flops_per_s: Mapping[str, float]
-    gemm_efficiency: float
-    gemm_half_extent: float
-    kernel_overhead_s: float
-
-    def __post_init__(self) -> None:
-        above_zero(self, "memory_bytes", "memory_bandwidth_bytes_per_s", "memory_efficiency", "gemm_efficiency")
-        within(self, 0, 1, "memory_efficiency", "gemm_efficiency")
-        at_least(self, 0, "gemm_half_extent", "kernel_overhead_s")
-        if not self.peak_flops_per_s or min(self.peak_flops_per_s.values()) <= 0:
-            raise ValueError(f"device {self.name!r}: peak_flops_per_s needs a positive number for at least one dtype")
-
-    @property
-    def streaming_bytes_per_s(self) -> float:
-        """Memory bandwidth that streaming reaches."""
-        return self.memory_bandwidth_bytes_per_s * self.memory_efficiency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

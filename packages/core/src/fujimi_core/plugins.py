@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 import pluggy
 
 from fujimi_core import hookspecs
+from fujimi_core.device import Device
 from fujimi_core.errors import FujimiError, JobError, MachineError, PluginError, unknown
 from fujimi_core.job import Job
-from fujimi_core.machine import Device, Machine
+from fujimi_core.machine import Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.mesh import Mesh
 from fujimi_core.network import CollectiveAlgorithm, Topology
 from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement
 from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
+from fujimi_core.published import PublishedRuns
 from fujimi_core.workload import Collective, Kernel, Workload
 
 DISABLE_VARIABLE = "FUJIMI_DISABLE_PLUGINS"
@@ -150,6 +152,10 @@ class Plugins:
     def measurements(self) -> dict[str, MeasurementFile]:
         """Files of measurements by name."""
         return self._offers("fujimi_measurements")
+
+    def published_runs(self) -> dict[str, PublishedRuns]:
+        """Tables of published training runs by name."""
+        return self._offers("fujimi_published_runs")
 
     def generators(self) -> dict[str, Generator]:
         """Families of pictures by name."""

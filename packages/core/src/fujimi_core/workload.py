@@ -33,6 +33,17 @@ class CollectiveKind(StrEnum):
     BARRIER = "barrier"
 
 
+class Trait(StrEnum):
+    """What the shapes of an operator do not tell, and its time depends on."""
+
+    #: Attention of tokens to earlier ones only: half of the arithmetic, which ``flops`` counts, is left out.
+    CAUSAL = "causal"
+    #: Rows of some matrix begin off a multiple of 16 bytes.
+    UNALIGNED = "unaligned"
+    #: Elements are read in another order than they are written.
+    STRIDED = "strided"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """One operator on one rank.
@@ -44,6 +55,7 @@ class Kernel:
         flops: Floating-point operations.
         nbytes: Bytes read and written, each tensor once.
         phase: ``forward``, ``backward`` or ``optimizer``.
+        traits: What else its time depends on.
         waits: Indices of earlier events of the role that must have ended, besides the one before on the stream.
     """
 
@@ -54,6 +66,7 @@ class Kernel:
     flops: int
     nbytes: int
     phase: str = ""
+    traits: tuple[Trait, ...] = ()
     stream: Stream = Stream.COMPUTE
     waits: tuple[int, ...] = ()
 

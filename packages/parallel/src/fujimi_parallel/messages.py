@@ -26,8 +26,7 @@ class Messages:
         self._under_way: list[tuple[dist.Work, torch.Tensor]] = []
 
     def send(self, tensor: torch.Tensor, rank: int, *, tag: int) -> None:
-        """Begin to send a tensor, which is kept until it has left."""
-        self._under_way = [(work, sent) for work, sent in self._under_way if not work.is_completed()]
+        """Begin to send a tensor, which is kept until it has left and `let_go` is called."""
         tensor = tensor.detach().to(self._dtype).contiguous()
         work = dist.isend(tensor, group=self._group, group_dst=rank, tag=tag)
         assert work is not None
@@ -40,6 +39,10 @@ class Messages:
         assert work is not None
         wait_for(work)
         return tensor
+
+    def let_go(self) -> None:
+        """Let go of what has left."""
+        self._under_way = [(work, sent) for work, sent in self._under_way if not work.is_completed()]
 
     def finish(self) -> None:
         """Wait until everything has left."""

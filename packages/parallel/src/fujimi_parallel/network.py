@@ -18,7 +18,7 @@ from fujimi_parallel.flat import buckets
 from fujimi_parallel.losses import cross_entropy
 from fujimi_parallel.messages import Messages
 from fujimi_parallel.offload import Outside
-from fujimi_parallel.pipeline import Pipeline
+from fujimi_parallel.pipeline import Pipeline, Rehearsal
 from fujimi_parallel.recompute import recomputed
 from fujimi_parallel.ring_attention import ring
 from fujimi_parallel.schedules import order
@@ -77,8 +77,7 @@ class Network:
         self._held = {name: held for stage in self.stages for name, held in stage.held.items()}
         messages = None
         if (group := axes.group("pp")) is not None:
-            boundary = compute_dtype if self.data.level == 3 else torch.float32
-            messages = Messages(group, shape=tokens, dtype=boundary, device=device)
+            messages = Messages(group, shape=tokens, dtype=compute_dtype, device=device)
         schedule = spec.schedule if spec.pipeline > 1 else Schedule.ONE_F_ONE_B
         self._pipeline = Pipeline(
             {stage.number: stage for stage in self.stages},
@@ -118,6 +117,18 @@ class Network:
         """What this rank, or those that share its part, have of a parameter."""
         return self._held[name]
 
+    def rehearse(self, rehearsal: Rehearsal) -> None:
+        """From now on do only what differs from what was done before, and tell of it.
+
+        Gradients that travel during a pass cannot be told apart from one microbatch to another.
+
+        Raises:
+            ValueError: If they do.
+        """
+        if self.data.sums_each_pass:
+            raise ValueError(f"ZeRO {self.data.level} exchanges gradients in each pass, which cannot be rehearsed")
+        self._pipeline.rehearse(rehearsal)
+
     def gradients(self, inputs: torch.Tensor | None, labels: torch.Tensor | None) -> torch.Tensor | None:
         """Compute the gradients of the mean loss over all ranks, for all pieces.
 
@@ -133,16 +144,22 @@ class Network:
         every_label = self._own_labels(labels).split(self.plan.microbatch) if labels is not None else ()
         scale = 1.0 / (microbatches * self.axes.extent(*REPLICAS))
         self.data.begin()
-        losses = []
+        total: torch.Tensor | None = None
         with self._ring():
             for number in range(self.plan.accumulate):
+                if 1 < number < self.plan.accumulate - 1 and self._pipeline.skip():
+                    continue
                 first, end = number * self.plan.microbatches, (number + 1) * self.plan.microbatches
                 loss = functools.partial(self._loss, every_label[first:end], scale)
-                last_pass = number == self.plan.accumulate - 1
-                losses.append(self._pipeline.run(every_input[first:end], loss, last_pass=last_pass))
+                total = self._pipeline.run(
+                    every_input[first:end],
+                    loss,
+                    first_pass=number == 0,
+                    last_pass=number == self.plan.accumulate - 1,
+                    total=total,
+                )
         self.data.finish()
-        found = [loss for loss in losses if loss is not None]
-        return torch.stack(found).sum() if found else None
+        return total
 
     def updated(self) -> None:
         """Give the others what this rank has updated, where they share it."""

@@ -1,7 +1,7 @@
 """Runs microbatches through the stages of a rank, forward and backward, in the order of a schedule."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -23,6 +23,39 @@ class _Flight:
 
     inputs: torch.Tensor
     output: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a rank does with one microbatch, so far as it is not the same as with others.
+
+    Args:
+        work: What is done.
+        stage: Number of the stage.
+        is_first: Whether it is the first microbatch of its pass.
+        is_final: Whether it is the last.
+        first_pass: Whether no pass came before since the last update.
+        last_pass: Whether an update follows the pass.
+    """
+
+    work: Work
+    stage: int
+    is_first: bool
+    is_final: bool
+    first_pass: bool
+    last_pass: bool
+
+
+class Rehearsal:
+    """A step in which each part is done a few times only: enough to know what all of them would do.
+
+    Args:
+        begins: Told of each part when it begins, and None when a pass is over.
+    """
+
+    def __init__(self, begins: Callable[[Part | None], None]) -> None:
+        self.begins = begins
+        self.parts: list[Part | None] = []
 
 
 class Pipeline:
@@ -62,34 +95,91 @@ class Pipeline:
         self._parameters = {number: stage.parameters_by_name() for number, stage in stages.items()}
         backward = [action for action in actions if action.work in (Work.BACKWARD, Work.INPUTS)]
         self._final = {action.stage: action for action in backward}
+        self._rehearsal: Rehearsal | None = None
 
-    def run(self, inputs: Sequence[torch.Tensor | None], loss: Loss, *, last_pass: bool) -> torch.Tensor | None:
+    def rehearse(self, rehearsal: "Rehearsal") -> None:
+        """From now on do only what differs from what was done before, and tell of it."""
+        self._rehearsal = rehearsal
+
+    def skip(self) -> bool:
+        """Leave out a pass that is like the one before, if this is a rehearsal."""
+        if self._rehearsal is not None:
+            parts = [self._part(action, first_pass=False, last_pass=False) for action in self._actions]
+            self._rehearsal.parts += [*parts, None]
+        return self._rehearsal is not None
+
+    def run(
+        self,
+        inputs: Sequence[torch.Tensor | None],
+        loss: Loss,
+        *,
+        first_pass: bool = True,
+        last_pass: bool = True,
+        total: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
         """Do one pass: add the gradients of some microbatches.
 
         Args:
             inputs: Of each microbatch; looked at by the first stage only.
             loss: Asked by the last stage only.
+            first_pass: Whether none came before since the last update.
             last_pass: Whether an update follows.
+            total: Sum of the losses of earlier passes.
 
         Returns:
             Sum of the losses, on the rank of the last stage.
         """
-        losses: list[torch.Tensor] = []
         with self._deferral or contextlib.nullcontext():
-            for action in self._actions:
+            for action in self._begun(first_pass=first_pass, last_pass=last_pass):
                 if action.work is Work.FORWARD:
-                    self._forward(action, inputs, loss, losses)
+                    total = self._forward(action, inputs, loss, total)
                 elif action.work is Work.WEIGHTS:
                     self._weights(action)
                 else:
                     self._backward(action, last=last_pass and action == self._final[action.stage])
         if self._messages:
             self._messages.finish()
-        return torch.stack(losses).sum() if losses else None
+        return total
+
+    def _begun(self, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
+        """What there is to do, as it begins."""
+        parts = [self._part(action, first_pass=first_pass, last_pass=last_pass) for action in self._actions]
+        few = {0, 1, *(action.microbatch for action in self._final.values())}
+        for action, part in zip(self._actions, parts, strict=True):
+            if self._rehearsal is None or action.microbatch in few:
+                self._let_go()
+                self._tell(part)
+                yield action
+        self._let_go()
+        self._tell(None)
+        if self._rehearsal is not None:
+            self._rehearsal.parts += [*parts, None]
+
+    def _tell(self, part: Part | None) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.begins(part)
+
+    def _let_go(self) -> None:
+        if self._messages:
+            self._messages.let_go()
+
+    def _part(self, action: Action, *, first_pass: bool, last_pass: bool) -> Part:
+        return Part(
+            work=action.work,
+            stage=action.stage,
+            is_first=action.microbatch == 0,
+            is_final=action.microbatch == self._final[action.stage].microbatch,
+            first_pass=first_pass,
+            last_pass=last_pass,
+        )
 
     def _forward(
-        self, action: Action, inputs: Sequence[torch.Tensor | None], loss: Loss, losses: list[torch.Tensor]
-    ) -> None:
+        self,
+        action: Action,
+        inputs: Sequence[torch.Tensor | None],
+        loss: Loss,
+        total: torch.Tensor | None,
+    ) -> torch.Tensor | None:
         number = action.stage
         x = self._received(number - 1, tag=2 * number) if number else inputs[action.microbatch]
         if x is None:
@@ -100,10 +190,11 @@ class Pipeline:
             output = self._stages[number](x)
         if number == self._last:
             output = loss(output, action.microbatch)
-            losses.append(output.detach())
+            total = output.detach() if total is None else total + output.detach()
         else:
             self._sent(output, number + 1, tag=2 * (number + 1))
         self._flights[number, action.microbatch] = _Flight(x, output)
+        return total
 
     def _backward(self, action: Action, *, last: bool) -> None:
         number = action.stage

@@ -45,7 +45,8 @@ class DataParallel:
         group: Ranks that hold the same parameters; None if this one is alone.
         level: 0 shares nothing, 1 the optimizer's state, 2 also gradients, 3 also parameters.
         dtype: In which gradients travel.
-        compute_dtype: In which level 3 collects parameters; others leave them as they are.
+        compute_dtype: In which parameters are used. If it is a short one, the optimizer updates float32
+            copies.
         by_hooks: Whether gradients are complete when autograd has accumulated them; otherwise `flush` says so.
     """
 
@@ -97,7 +98,7 @@ class DataParallel:
     @property
     def parameter_bytes(self) -> int:
         """Memory of parameters, between two uses."""
-        return sum(unit.kept.nbytes if unit.kept is not None else unit.whole_bytes for unit in self._units)
+        return sum(unit.parameter_bytes for unit in self._units)
 
     @property
     def gradient_bytes(self) -> int:
@@ -116,6 +117,7 @@ class DataParallel:
             self._in_backward = True
             Variable._execution_engine.queue_callback(self._end_of_backward)
         unit = self._unit_of[parameter]
+        unit.take(parameter)
         unit.arrived.add(parameter)
         if len(unit.arrived) == len(unit.parameters):
             unit.arrived.clear()
@@ -133,6 +135,8 @@ class DataParallel:
 
     def flush(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Hear that gradients have grown, where there are no hooks that would tell."""
+        for parameter in parameters.values():
+            self._unit_of[parameter].take(parameter)
         if self.sums_each_pass:
             for unit in dict.fromkeys(self._unit_of[parameter] for parameter in parameters.values()):
                 unit.send()
@@ -181,6 +185,9 @@ class _Unit:
         self.pieces: list[Piece] = []
         self.gradient: torch.Tensor  # that is kept from pass to pass
         self.kept: torch.Tensor | None = None  # parameters, if they are not where they were made
+        self.compute_dtype = owner.compute_dtype
+        self.has_copies = owner.compute_dtype.itemsize < torch.float32.itemsize
+        self.copy: torch.Tensor | None = None  # of what this rank updates, if it computes in another type
         self._works: list[tuple[dist.Work | None, torch.Tensor]] = []
 
     @property
@@ -188,8 +195,9 @@ class _Unit:
         return next(iter(self.parameters.values()))
 
     @property
-    def whole_bytes(self) -> int:
-        return sum(parameter.nbytes for parameter in self.parameters.values())
+    def parameter_bytes(self) -> int:
+        kept = self.kept.nbytes if self.kept is not None else sum(each.nbytes for each in self.parameters.values())
+        return kept + (self.copy.nbytes if self.copy is not None else 0)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -202,6 +210,9 @@ class _Unit:
     def send(self) -> None:
         self.sent_since_begin = True
         self.arrived.clear()
+
+    def take(self, parameter: nn.Parameter) -> None:
+        """Hear that a parameter's gradient has grown."""
 
     def receive(self) -> None:
         """Wait for the sum of what was sent."""
@@ -220,6 +231,17 @@ class _Unit:
     def views(self, flat: torch.Tensor) -> list[torch.Tensor]:
         parts = flat[: sum(self.numels.values())].split(list(self.numels.values()))
         return [part.view(p.shape) for part, p in zip(parts, self.parameters.values(), strict=True)]
+
+    def copied(self, part: torch.Tensor) -> torch.Tensor:
+        """Where the optimizer updates what was moved into one buffer; the buffer's type becomes that of computing."""
+        assert self.kept is not None
+        if not self.has_copies:
+            return part
+        self.copy = part.clone()
+        self.kept = self.kept.to(self.compute_dtype)
+        for parameter, view in zip(self.parameters.values(), self.views(self.kept), strict=True):
+            parameter.data = view
+        return self.copy
 
     def mine_of(self, flat: torch.Tensor) -> torch.Tensor:
         """The part of this rank."""
@@ -246,17 +268,29 @@ class _WholeGradients(_Unit):
     def __init__(self, parameters: Parameters, owner: DataParallel) -> None:
         super().__init__(parameters, owner)
         self.shares = owner.level == 1
-        # only what is cut into parts is filled up: on very many ranks that would be most of what is sent
-        self.gradient = self.flat() if self.shares else self.example.detach().new_zeros(sum(self.numels.values()))
-        self._sum = self.example.detach().new_zeros(self.part) if self.shares else self.gradient
-        if self.shares:
+        has_copies = self.has_copies
+        if self.shares or has_copies:
             self.kept = _moved(self)
-            self.cut(self.mine_of(self.kept), self._sum)
+            part = self.copied(self.mine_of(self.kept) if self.shares else self.kept)
+        # only what is cut into parts is filled up: on very many ranks that would be most of what is sent
+        numel = self.part * self.ranks if self.shares else sum(self.numels.values())
+        like = self.example.detach()
+        self.gradient = like.new_zeros(numel, dtype=self.dtype if has_copies else like.dtype)
+        is_summed_here = not self.shares and not has_copies
+        self._sum = self.gradient if is_summed_here else like.new_zeros(part.numel(), dtype=part.dtype)
+        if self.shares:
+            self.cut(part, self._sum)
         else:
-            for name, parameter in parameters.items():
-                self.pieces.append(Piece(name=name, start=0, stop=parameter.numel(), values=parameter))
-        for parameter, view in zip(parameters.values(), self.views(self.gradient), strict=True):
-            parameter.grad = view  # autograd adds to it
+            wholes = self.views(part) if has_copies else list(parameters.values())
+            for (name, parameter), whole, view in zip(parameters.items(), wholes, self.views(self._sum), strict=True):
+                values = nn.Parameter(whole) if has_copies else parameter
+                values.grad = view
+                self.pieces.append(Piece(name=name, start=0, stop=parameter.numel(), values=values))
+        self._views = dict(zip(parameters.values(), self.views(self.gradient), strict=True))
+        self._is_direct = self.gradient.dtype is self.example.dtype  # which may have changed by now
+        if self._is_direct:
+            for parameter, view in self._views.items():
+                parameter.grad = view  # autograd adds to it
 
     def begin(self) -> None:
         super().begin()
@@ -265,6 +299,7 @@ class _WholeGradients(_Unit):
     def send(self) -> None:
         super().send()
         if self.group is None:
+            self._works.append((None, self.gradient))
             return
         sent = self.gradient.to(self.dtype)
         if self.shares:
@@ -278,12 +313,22 @@ class _WholeGradients(_Unit):
     def receive(self) -> None:
         for work, got in self._works:
             wait_for(work)
-            if got.dtype is not self._sum.dtype:
+            if got is not self._sum:
                 self._sum.copy_(got)
         self._works.clear()
 
+    def take(self, parameter: nn.Parameter) -> None:
+        if not self._is_direct and parameter.grad is not None:
+            self._views[parameter] += parameter.grad
+            parameter.grad = None
+
     def spread(self) -> dist.Work | None:
-        return None if self.kept is None else self.all_gather(self.kept, self.mine_of(self.kept))
+        if self.kept is None:
+            return None
+        mine = self.mine_of(self.kept) if self.shares else self.kept
+        if self.copy is not None:
+            mine.copy_(self.copy)
+        return self.all_gather(self.kept, mine) if self.shares else None
 
 
 class _SharedGradients(_Unit):
@@ -297,7 +342,7 @@ class _SharedGradients(_Unit):
     def hold(self, parameters: Parameters) -> None:
         """Put the parameters where they are to be."""
         self.kept = _moved(self)
-        self.cut(self.mine_of(self.kept), self.gradient)
+        self.cut(self.copied(self.mine_of(self.kept)), self.gradient)
 
     def begin(self) -> None:
         super().begin()
@@ -321,7 +366,10 @@ class _SharedGradients(_Unit):
 
     def spread(self) -> dist.Work | None:
         assert self.kept is not None
-        return self.all_gather(self.kept, self.mine_of(self.kept))
+        mine = self.mine_of(self.kept)
+        if self.copy is not None:
+            mine.copy_(self.copy)
+        return self.all_gather(self.kept, mine)
 
     def _receive_all_but(self, kept: int) -> None:
         while len(self._works) > kept:
@@ -334,7 +382,6 @@ class _SharedParameters(_SharedGradients):
     """Level 3: every rank has its part of the parameters; a module collects them for as long as it works."""
 
     def __init__(self, parameters: Parameters, owner: DataParallel) -> None:
-        self._compute_dtype = owner.compute_dtype
         self._collecting: dist.Work | None = None
         self._is_collected = False
         self._next: _SharedParameters | None = None
@@ -344,7 +391,7 @@ class _SharedParameters(_SharedGradients):
     def hold(self, parameters: Parameters) -> None:
         self.mine = self.kept = self.mine_of(_moved(self)).clone()
         self.cut(self.mine, self.gradient)
-        self.values = torch.empty(self.part * self.ranks, dtype=self._compute_dtype, device=self.mine.device)
+        self.values = torch.empty(self.part * self.ranks, dtype=self.compute_dtype, device=self.mine.device)
         for parameter, view in zip(parameters.values(), self.views(self.values), strict=True):
             parameter.data = view
         self._free()
@@ -393,7 +440,7 @@ class _SharedParameters(_SharedGradients):
         if self._is_collected or self._collecting:
             return
         self.values.untyped_storage().resize_(self.values.numel() * self.values.element_size())
-        mine = self.mine.to(self._compute_dtype)
+        mine = self.mine.to(self.compute_dtype)
         self._collecting = self.all_gather(self.values, mine)
 
     def _wait(self) -> None:

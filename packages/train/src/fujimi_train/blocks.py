@@ -1,6 +1,6 @@
 """Transformer blocks, common to all networks of this package.
 
-Shapes: B samples, T tokens, D token width, H heads, W width of a head.
+Shapes: B samples, T tokens, D token width, H heads, W width of a head, N heads of all samples.
 
 Whoever owns parameters draws their initial values in ``reset_parameters``, and no others: so a network can be built
 without memory and be filled module by module, with a seed for each, wherever the modules are.
@@ -8,6 +8,7 @@ without memory and be filled module by module, with a seed for each, wherever th
 
 import torch
 import torch.nn.functional as F
+from fujimi_core.job import AttentionKind
 from torch import nn
 
 
@@ -44,18 +45,32 @@ class Attention(nn.Module):
         causal: Whether a token sees itself and earlier tokens only.
         std: Of the initial weights of ``qkv``.
         residual_std: Of those of ``proj``, whose output is added to the tokens.
+        kind: Whether it is one operator.
+        dropout: Probability of setting a score to 0, of attention that is not; ranks with other heads draw the same.
 
     Raises:
         ValueError: If the heads do not divide the width.
     """
 
-    def __init__(self, width: int, heads: int, *, causal: bool, std: float, residual_std: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        causal: bool,
+        std: float,
+        residual_std: float,
+        kind: AttentionKind = AttentionKind.FUSED,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"{heads} heads do not divide the width {width}")
         self.heads = heads
         self.head_width = width // heads
         self.causal = causal
+        self.kind = kind
+        self.dropout = dropout
         self.qkv = Linear(width, 3 * width, std=std)
         self.proj = Linear(width, width, std=residual_std)
 
@@ -63,9 +78,24 @@ class Attention(nn.Module):
         """Mix the tokens of each sample."""
         qkv_BTH3W = self.qkv(x_BTD).unflatten(2, (-1, 3, self.head_width))
         query_BHTW, key_BHTW, value_BHTW = qkv_BTH3W.permute(3, 0, 2, 1, 4)
-        mixed_BHTW = F.scaled_dot_product_attention(query_BHTW, key_BHTW, value_BHTW, is_causal=self.causal)
+        if self.kind is AttentionKind.UNFUSED:
+            mixed_BHTW = self._unfused(query_BHTW, key_BHTW, value_BHTW)
+        else:
+            mixed_BHTW = F.scaled_dot_product_attention(query_BHTW, key_BHTW, value_BHTW, is_causal=self.causal)
         out_BTD: torch.Tensor = self.proj(mixed_BHTW.transpose(1, 2).flatten(2))
         return out_BTD
+
+    def _unfused(self, query_BHTW: torch.Tensor, key_BHTW: torch.Tensor, value_BHTW: torch.Tensor) -> torch.Tensor:
+        """Scores, their softmax, and means of the values; scores are in memory in between."""
+        batch, _, tokens, _ = query_BHTW.shape
+        query_NTW, key_NTW, value_NTW = (each.flatten(0, 1) for each in (query_BHTW, key_BHTW, value_BHTW))
+        mask_TT = query_NTW.new_zeros(tokens, tokens)
+        if self.causal:
+            mask_TT.fill_(-torch.inf).triu_(1)
+        scale = self.head_width**-0.5
+        scores_NTT = torch.baddbmm(mask_TT, query_NTW, key_NTW.transpose(1, 2), alpha=scale)
+        shares_NTT = F.dropout(scores_NTT.softmax(-1), self.dropout, self.training)
+        return torch.bmm(shares_NTT, value_NTW).unflatten(0, (batch, -1))
 
 
 class Block(nn.Module):
@@ -80,6 +110,8 @@ class Block(nn.Module):
         epsilon: Of the norms.
         std: Of initial weights.
         residual_std: Of those of layers whose output is added to the tokens.
+        attention: Whether attention is one operator.
+        dropout: Probability of setting an element of a branch to 0 in training, and a score of unfused attention.
     """
 
     def __init__(
@@ -93,12 +125,17 @@ class Block(nn.Module):
         epsilon: float,
         std: float,
         residual_std: float,
+        attention: AttentionKind = AttentionKind.FUSED,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.drop_path = drop_path
+        self.dropout = dropout
         self.gelu = gelu
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
-        self.attention = Attention(width, heads, causal=causal, std=std, residual_std=residual_std)
+        self.attention = Attention(
+            width, heads, causal=causal, std=std, residual_std=residual_std, kind=attention, dropout=dropout
+        )
         self.norm2 = nn.LayerNorm(width, eps=epsilon)
         self.fc1 = Linear(width, 4 * width, std=std)
         self.fc2 = Linear(4 * width, width, std=residual_std)
@@ -110,6 +147,8 @@ class Block(nn.Module):
         return x_BTD + self._dropped(self.fc2(hidden))
 
     def _dropped(self, branch_BTD: torch.Tensor) -> torch.Tensor:
+        if self.dropout:
+            branch_BTD = F.dropout(branch_BTD, self.dropout, self.training)
         if not self.training or self.drop_path == 0:
             return branch_BTD
         keep = 1 - self.drop_path

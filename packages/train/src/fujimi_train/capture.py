@@ -8,8 +8,10 @@ from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model
 from fujimi_core.plan import Plan, plan_of
 from fujimi_core.workload import Memory, Role, Workload
+from fujimi_parallel.capture.assembly import Assembled, assemble
 from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.capture.recorder import Recorder
+from fujimi_parallel.pipeline import Rehearsal
 from fujimi_parallel.world import DATA_AXIS
 
 from fujimi_train.program import Program
@@ -54,10 +56,21 @@ def _role(job: Job, model: Model, mesh: Mesh, where: dict[str, tuple[int, int]])
         samples, labels = _batch(job, program)
         program.update(0, torch.ones((), dtype=torch.float64))  # makes the optimizer's state
         recorder.restart()
-        program.step(1, samples, labels)
-        memory = _memory(program, recorder.memory.peak_bytes)
+        step = _step(program, recorder, samples, labels)
+        memory = _memory(program, step.peak_bytes)
         name = _name(where, program.network.part_names())
-        return Role(name=name, where=where, events=tuple(recorder.events), memory=memory)
+        return Role(name=name, where=where, events=step.events, memory=memory)
+
+
+def _step(program: Program, recorder: Recorder, samples: torch.Tensor | None, labels: torch.Tensor | None) -> Assembled:
+    """One step; where microbatches are all alike, it is rehearsed with a few and put together."""
+    if program.network.data.sums_each_pass:
+        program.step(1, samples, labels)
+        return Assembled(events=tuple(recorder.events), peak_bytes=recorder.memory.peak_bytes)
+    rehearsal = Rehearsal(recorder.mark)
+    program.network.rehearse(rehearsal)
+    program.step(1, samples, labels)
+    return assemble(recorder.events, recorder.marks, rehearsal.parts, peak_bytes=recorder.memory.peak_bytes)
 
 
 def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tensor | None]:

@@ -47,7 +47,7 @@ def measure_peak(device: torch.device, precision: Precision) -> float:
 
     The best of repeated products of two matrices of 1024 × 1024, for half a second.
     """
-    dtype = torch.bfloat16 if precision is Precision.BFLOAT16 else torch.float32
+    dtype = torch.float32 if precision is Precision.FLOAT32 else torch.bfloat16
     a, b = (torch.randn(_GEMM_EXTENT, _GEMM_EXTENT, device=device).to(dtype) for _ in range(2))
     best_s, end = float("inf"), time.perf_counter() + _MEASURE_S
     while time.perf_counter() < end:

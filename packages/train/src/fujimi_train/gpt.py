@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from fujimi_core.job import AttentionKind
 from torch import nn
 
 from fujimi_train.blocks import Block, Linear, rising
@@ -121,16 +122,29 @@ class Gpt(nn.Module):
         sequence: The most tokens of a sample.
         vocabulary: V.
         drop_path: Of the last block; rises linearly from 0.
+        dropout: Of branches, and of scores if attention is unfused.
+        attention: How it is computed.
 
     Source:
         Radford et al., 2019, section 2.3; initial weights as in Shoeybi et al., "Megatron-LM", 2019, section 4.1
         (normal, before a residual divided by ``sqrt(2 depth)``).
     """
 
-    def __init__(self, shape: GptShape, *, sequence: int, vocabulary: int, drop_path: float = 0.0) -> None:
+    def __init__(
+        self,
+        shape: GptShape,
+        *,
+        sequence: int,
+        vocabulary: int,
+        drop_path: float = 0.0,
+        dropout: float = 0.0,
+        attention: AttentionKind = AttentionKind.FUSED,
+    ) -> None:
         super().__init__()
         self.embed = TokenEmbedding(shape.width, vocabulary=vocabulary, sequence=sequence, std=shape.std)
-        self.blocks = nn.Sequential(*(_block(shape, rate) for rate in rising(drop_path, shape.depth)))
+        self.blocks = nn.Sequential(
+            *(_block(shape, rate, dropout, attention) for rate in rising(drop_path, shape.depth))
+        )
         self.head = TokenHead(shape.width, vocabulary, std=shape.std)
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
@@ -139,7 +153,7 @@ class Gpt(nn.Module):
         return logits_BTV
 
 
-def _block(shape: GptShape, drop_path: float) -> Block:
+def _block(shape: GptShape, drop_path: float, dropout: float, attention: AttentionKind) -> Block:
     return Block(
         shape.width,
         shape.heads,
@@ -149,4 +163,6 @@ def _block(shape: GptShape, drop_path: float) -> Block:
         epsilon=_EPSILON,
         std=shape.std,
         residual_std=shape.std / math.sqrt(2 * shape.depth),
+        attention=attention,
+        dropout=dropout,
     )

@@ -1,6 +1,6 @@
 """What this package offers to the others; imports torch only when asked to compute."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fujimi_core.errors import JobError
@@ -11,16 +11,26 @@ from fujimi_core.workload import Workload
 
 from fujimi_train.commands import commands
 
-_VITS = {"vit_tiny": "5.7 M", "vit_small": "22 M", "vit_base": "87 M", "vit_large": "304 M", "vit_huge": "632 M"}
+_VITS = {
+    "vit_tiny": "5.7 M parameters",
+    "vit_small": "22 M parameters",
+    "vit_base": "87 M parameters",
+    "vit_large": "304 M parameters",
+    "vit_huge": "632 M parameters",
+}
 #: With the vocabulary of GPT-2 and 1,024 tokens (gpt3: 2,048), or with those of Fugaku-LLM, 48,588 and 2,048.
 _GPTS = {
-    "gpt2_small": "163 M",
-    "gpt2_medium": "406 M",
-    "gpt2_large": "838 M",
-    "gpt2_xl": "1638 M",
-    "gpt3_6.7b": "6864 M",
-    "gpt_13b": "13417 M",
+    "gpt2_small": "163 M parameters",
+    "gpt2_medium": "406 M parameters",
+    "gpt2_large": "838 M parameters",
+    "gpt2_xl": "1638 M parameters",
+    "gpt3_6.7b": "6864 M parameters",
+    "gpt_13b": "13417 M parameters",
 }
+
+#: Of any size, which the job says.
+_VIT, _GPT = "vit", "gpt"
+_ANY = "as wide and deep as model.width, depth and heads say"
 
 _BLOCKS = {
     "blocks.*.attention.qkv": Style.COLUMN,
@@ -54,12 +64,12 @@ _GPT_SHARDING = Sharding(
 def fujimi_models() -> Sequence[Model]:
     """Offer vision transformers and GPTs."""
     vits = [
-        Model(name=name, summary=f"vision transformer, {size} parameters", build=_build_vit, sharding=_VIT_SHARDING)
-        for name, size in _VITS.items()
+        Model(name=name, summary=f"vision transformer, {size}", build=_build_vit, sharding=_VIT_SHARDING)
+        for name, size in (_VITS | {_VIT: _ANY}).items()
     ]
     gpts = [
-        Model(name=name, summary=f"language model, {size} parameters", build=_build_gpt, sharding=_GPT_SHARDING)
-        for name, size in _GPTS.items()
+        Model(name=name, summary=f"language model, {size}", build=_build_gpt, sharding=_GPT_SHARDING)
+        for name, size in (_GPTS | {_GPT: _ANY}).items()
     ]
     return vits + gpts
 
@@ -79,7 +89,7 @@ def fujimi_commands() -> Sequence[Command]:
 
 
 def _build_vit(job: Job) -> Any:
-    from fujimi_train.vit import SHAPES, VisionTransformer  # torch takes seconds to import
+    from fujimi_train.vit import SHAPES, VisionTransformer, VitShape  # torch takes seconds to import
 
     if job.data.classes is None:
         raise JobError(
@@ -88,17 +98,19 @@ def _build_vit(job: Job) -> Any:
             f"data.instances"
         )
     return VisionTransformer(
-        SHAPES[job.model.name],
+        _shape(job, SHAPES, VitShape),
         pixels=job.data.pixels,
         patch=job.model.patch,
         channels=job.model.channels,
         classes=job.data.classes,
         drop_path=job.model.drop_path,
+        dropout=job.model.dropout,
+        attention=job.model.attention,
     )
 
 
 def _build_gpt(job: Job) -> Any:
-    from fujimi_train.gpt import SHAPES, Gpt  # as above
+    from fujimi_train.gpt import SHAPES, Gpt, GptShape  # as above
 
     if job.data.sequence is None or job.data.vocabulary is None:
         raise JobError(
@@ -107,8 +119,27 @@ def _build_gpt(job: Job) -> Any:
             f"data.vocabulary"
         )
     return Gpt(
-        SHAPES[job.model.name],
+        _shape(job, SHAPES, GptShape),
         sequence=job.data.sequence,
         vocabulary=job.data.vocabulary,
         drop_path=job.model.drop_path,
+        dropout=job.model.dropout,
+        attention=job.model.attention,
     )
+
+
+def _shape(job: Job, shapes: Mapping[str, Any], of_any_size: type[Any]) -> Any:
+    """That of a name, or what the job says."""
+    spec = job.model
+    sizes = {"width": spec.width, "depth": spec.depth, "heads": spec.heads}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if spec.name in shapes:
+        if given:
+            raise JobError(
+                f"job {job.name!r}: {spec.name} has a {next(iter(given))} of its own; leave model.{next(iter(given))} out"
+            )
+        return shapes[spec.name]
+    missing = [f"model.{name}" for name in sizes if name not in given]
+    if missing:
+        raise JobError(f"job {job.name!r}: {spec.name} is of any size: give {' and '.join(missing)}")
+    return of_any_size(**given)

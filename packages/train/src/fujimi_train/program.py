@@ -42,7 +42,9 @@ class Program:
         self.device = device
         self.plan = plan_of(job, world.size)
         self.axes = Axes(world, self.plan.mesh)
-        halved = job.parallel.precision is Precision.BFLOAT16 and job.parallel.zero == 3
+        is_pure = job.parallel.precision is Precision.PURE_BFLOAT16
+        shares = job.parallel.zero == 3 and self.plan.extent("dp") * self.plan.extent("sp") > 1
+        halved = is_pure or (job.parallel.precision is Precision.BFLOAT16 and shares)
         self.network = Network(
             model,
             job,
@@ -128,7 +130,10 @@ class Program:
 
     def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
         samples = samples.to(self.device)
-        return samples if self.job.data.is_tokens else normalise(samples, channels=self.job.model.channels)
+        if self.job.data.is_tokens:
+            return samples
+        pictures = normalise(samples, channels=self.job.model.channels)
+        return pictures.bfloat16() if self.job.parallel.precision is Precision.PURE_BFLOAT16 else pictures
 
     def _square_of_gradients(self) -> torch.Tensor:
         """Sum of the squares of all gradients that this rank speaks for."""

@@ -6,6 +6,7 @@ Shapes: B pictures, C channels, H height, W width, T tokens (patches and the cla
 from dataclasses import dataclass
 
 import torch
+from fujimi_core.job import AttentionKind
 from torch import nn
 
 from fujimi_train.blocks import Block, Linear, rising
@@ -98,6 +99,8 @@ class VisionTransformer(nn.Module):
         channels: Channels of a picture.
         classes: K.
         drop_path: Of the last block; rises linearly from 0.
+        dropout: Of branches, and of scores if attention is unfused.
+        attention: How it is computed.
 
     Source:
         Dosovitskiy et al., ICLR 2021, equations 1 to 4; initial values as in DeiT: normal, 0.02. It truncates them at
@@ -105,11 +108,22 @@ class VisionTransformer(nn.Module):
     """
 
     def __init__(
-        self, shape: VitShape, *, pixels: int, patch: int, channels: int, classes: int, drop_path: float = 0.0
+        self,
+        shape: VitShape,
+        *,
+        pixels: int,
+        patch: int,
+        channels: int,
+        classes: int,
+        drop_path: float = 0.0,
+        dropout: float = 0.0,
+        attention: AttentionKind = AttentionKind.FUSED,
     ) -> None:
         super().__init__()
         self.embed = PatchEmbedding(shape.width, pixels=pixels, patch=patch, channels=channels)
-        self.blocks = nn.Sequential(*(_block(shape, rate) for rate in rising(drop_path, shape.depth)))
+        self.blocks = nn.Sequential(
+            *(_block(shape, rate, dropout, attention) for rate in rising(drop_path, shape.depth))
+        )
         self.head = ClassHead(shape.width, classes)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
@@ -118,7 +132,7 @@ class VisionTransformer(nn.Module):
         return logits_BK
 
 
-def _block(shape: VitShape, drop_path: float) -> Block:
+def _block(shape: VitShape, drop_path: float, dropout: float, attention: AttentionKind) -> Block:
     return Block(
         shape.width,
         shape.heads,
@@ -128,4 +142,6 @@ def _block(shape: VitShape, drop_path: float) -> Block:
         epsilon=_EPSILON,
         std=_STD,
         residual_std=_STD,
+        attention=attention,
+        dropout=dropout,
     )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 import numpy as np
-from fujimi_core.machine import Device, Machine, Network, NetworkAxis, Node
+from fujimi_core.device import Device
+from fujimi_core.machine import Machine, Network, NetworkAxis, Node
 from fujimi_core.network import Endpoints, Phase
 from fujimi_core.units import format_quantity
 

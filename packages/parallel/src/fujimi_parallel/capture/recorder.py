@@ -1,18 +1,19 @@
 """Writes down what a rank does: operators, collectives, messages and what waits for what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from fujimi_core.errors import PluginError
 from fujimi_core.mesh import Mesh
-from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Recv, Send
+from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Recv, Send, Trait
 from torch._C._distributed_c10d import FakeWork
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from fujimi_parallel.capture.assembly import Mark
 from fujimi_parallel.capture.flops import flops
 from fujimi_parallel.capture.memory import MemoryMeter
 
@@ -28,6 +29,8 @@ _KINDS = {
     "barrier": (CollectiveKind.BARRIER, 0),
 }
 _SEND, _RECV = "send", "recv_"
+# they read as much of the first tensor as they write
+_PICKING = {"embedding", "gather", "index", "index_select", "nll_loss_forward"}
 # they make tensors without touching them, or only look at them
 _FREE = {
     "empty",
@@ -54,6 +57,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self, mesh: Mesh | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch leaves it untyped
         self.events: list[Event] = []
+        self.marks: list[Mark] = []
         self.memory = MemoryMeter()
         self._mesh = mesh
         self._axes_of: dict[str, tuple[str, ...]] = {}
@@ -67,9 +71,17 @@ class Recorder(TorchDispatchMode):
         """Start to record."""
         wait = FakeWork.wait
         setattr(FakeWork, "wait", lambda work, *_: self._waited(work))  # noqa: B010 - a method that mypy guards
+        is_completed = FakeWork.is_completed
+        setattr(FakeWork, "is_completed", lambda *_: True)  # noqa: B010 - as above; messages leave before the next
         begin = register_optimizer_step_pre_hook(lambda *_: self._optimizer(True))
         end = register_optimizer_step_post_hook(lambda *_: self._optimizer(False))
-        self._restore = [begin.remove, end.remove, lambda: setattr(FakeWork, "wait", wait), self.memory.watch_resizes()]
+        self._restore = [
+            begin.remove,
+            end.remove,
+            lambda: setattr(FakeWork, "wait", wait),
+            lambda: setattr(FakeWork, "is_completed", is_completed),
+            self.memory.watch_resizes(),
+        ]
         super().__enter__()  # type: ignore[no-untyped-call] # as above
         return self
 
@@ -79,9 +91,18 @@ class Recorder(TorchDispatchMode):
         for restore in self._restore:
             restore()
 
+    def mark(self, part: Hashable | None) -> None:
+        """Remember where a part of the step begins, or that the last has ended."""
+        memory = self.memory
+        self.marks.append(
+            Mark(part=part, event=len(self.events), alive_bytes=memory.alive_bytes, peak_bytes=memory.peak_bytes)
+        )
+        memory.restart()
+
     def restart(self) -> None:
         """Forget the events and the peak of memory; what is alive stays counted."""
         self.events.clear()
+        self.marks.clear()
         self._issued.clear()
         self._wait_for.clear()
         self._last_kernel = None
@@ -105,14 +126,16 @@ class Recorder(TorchDispatchMode):
         inputs, outputs = _tensors((args, kwargs)), _tensors(out)
         if not inputs and not outputs:
             return
+        arithmetic = flops(func, args, kwargs, out)
         event = Kernel(
             op=str(func._overloadpacket),
             shapes=tuple(tuple(tensor.shape) for tensor in inputs[:3]),
             dtype=_dtype(inputs or outputs),
-            flops=flops(func, args, kwargs, out),
-            nbytes=sum(tensor.nbytes for tensor in inputs + outputs),
+            flops=arithmetic,
+            nbytes=_touched(func, inputs, outputs) + sum(each.nbytes for each in _written(func, args, kwargs, outputs)),
             phase=self._phase(),
-            waits=tuple(sorted(self._wait_for)),
+            traits=_traits(func, args, inputs + outputs) if arithmetic else _order(inputs, outputs),
+            waits=(max(self._wait_for),) if self._wait_for else (),  # its stream has done those before by then
         )
         self._wait_for.clear()
         self._last_kernel = len(self.events)
@@ -191,6 +214,49 @@ class Recorder(TorchDispatchMode):
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _touched(func: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> int:
+    """Bytes that an operator reads and writes, each tensor once."""
+    written = sum(tensor.nbytes for tensor in outputs)
+    if func._schema.name.split("::")[1] in _PICKING:
+        return 2 * written + sum(tensor.nbytes for tensor in inputs[1:])
+    return written + sum(tensor.nbytes for tensor in inputs)
+
+
+def _order(inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> tuple[Trait, ...]:
+    """Whether large tensors come in another order than they go."""
+    orders = {each.is_contiguous() for each in inputs + outputs if each.ndim > 1 and each.numel() > 1}
+    return (Trait.STRIDED,) if len(orders) > 1 else ()
+
+
+def _written(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Tensors that an operator writes to and does not return, as fused optimizers do."""
+    arguments = func._schema.arguments
+    if outputs or not any(argument.alias_info and argument.alias_info.is_write for argument in arguments):
+        return []
+    given = dict(zip([argument.name for argument in arguments], args, strict=False)) | kwargs
+    written = [argument.name for argument in arguments if argument.alias_info and argument.alias_info.is_write]
+    return _tensors([given[name] for name in written if name in given])
+
+
+def _traits(func: Any, args: tuple[Any, ...], tensors: list[torch.Tensor]) -> tuple[Trait, ...]:
+    """What a matrix product's or attention's time depends on besides shapes."""
+    names = [argument.name for argument in func._schema.arguments[: len(args)]]
+    is_causal = dict(zip(names, args, strict=True)).get("is_causal", False)
+    aligned = all(_is_aligned(tensor) for tensor in tensors if tensor.ndim > 1)
+    return ((Trait.CAUSAL,) if is_causal else ()) + (() if aligned else (Trait.UNALIGNED,))
+
+
+def _is_aligned(tensor: torch.Tensor) -> bool:
+    """Whether the rows of a matrix all begin at multiples of 16 bytes."""
+    return not any(
+        stride * tensor.itemsize % 16
+        for stride, extent in zip(tensor.stride(), tensor.shape, strict=True)
+        if stride != 1 and extent > 1
+    )
 
 
 def _dtype(tensors: list[torch.Tensor]) -> str:
