@@ -150,8 +150,3 @@ class Power:
             raise ValueError(
                 f"exactly one of the power states {names} has arithmetic = 1: that of the device described"
             )
-
-    @property
-    def described(self) -> PowerState:
-        """The state in which the device is as it is described."""
-        return next(state for state in self.states if state.arithmetic == 1)

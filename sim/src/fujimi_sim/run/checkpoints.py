@@ -53,19 +53,19 @@ def saved_of(workload: Workload, job: Job) -> Saved:
         workload: Has the memory of each role.
         job: Its plan.
     """
-    zero = job.parallel.zero
+    zero, replicas = job.parallel.zero, _extent(workload, "dp") * _extent(workload, "sp")
     nbytes = writers = writer_bytes = reader_bytes = 0
     for role in workload.roles:
-        ranks = len(workload.ranks(role))
-        firsts = ranks // _extent(workload, "dp") if _is_first_of_sequence(role) else 0
-        parameters, moments = role.memory.parameter_bytes, _moments(role, job, _replicas(workload))
-        kept = [(parameters, ranks if zero == 3 else firsts), (moments, ranks if zero else firsts)]
-        nbytes += sum(held * who for held, who in kept)
-        role_writers = ranks if zero else firsts
-        writers += role_writers
-        if role_writers:
-            writer_bytes = max(writer_bytes, sum(held * who for held, who in kept) // role_writers)
-        reader_bytes = max(reader_bytes, parameters + moments)
+        held = role.memory.parameter_bytes, _moments(role, job, replicas)
+        reader_bytes = max(reader_bytes, sum(held))
+        who = len(workload.ranks(role))
+        if zero == 0:
+            who = who // _extent(workload, "dp") if _is_first_of_sequence(role) else 0
+        parameters = held[0] // replicas if zero in (1, 2) else held[0]
+        each = parameters + held[1]
+        writers += who
+        nbytes += who * each
+        writer_bytes = max(writer_bytes, each if who else 0)
     return Saved(nbytes=nbytes, writers=writers, writer_bytes=writer_bytes, reader_bytes=reader_bytes)
 
 
@@ -126,11 +126,6 @@ def daly_s(cost_s: float, mtbf_s: float) -> float:
 def _extent(workload: Workload, axis: str) -> int:
     mesh = workload.mesh
     return mesh.shape[mesh.index(axis)] if axis in mesh.names else 1
-
-
-def _replicas(workload: Workload) -> int:
-    """Ranks that hold the same parameters."""
-    return _extent(workload, "dp") * _extent(workload, "sp")
 
 
 def _is_first_of_sequence(role: Role) -> bool:

@@ -23,7 +23,7 @@ from fujimi_sim.run.spec import OnFailure, RunSpec, spec_of
 from fujimi_sim.run.step_on import even_steps
 from fujimi_sim.simulation import precision_on
 
-#: Intervals between checkpoints that are tried, from each step to once a run.
+#: Intervals between checkpoints that are tried.
 _INTERVALS = 24
 #: Stands for the power of a machine that does not tell: its device as described.
 _UNTOLD = PowerState(name="", arithmetic=1.0, busy_w=1.0)
@@ -123,7 +123,7 @@ def _simulate(
 ) -> _Simulated:
     """Go through a run for each seed; all cases and intervals meet the same nodes and the same chance."""
     own = cases[described]
-    totals = dict.fromkeys(_intervals(own.spec.steps) if own.machine.reliability else [], 0.0)
+    totals = dict.fromkeys(_intervals(own), 0.0)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in cases}
     for done, seed in enumerate(seeds):
         progress(done, len(seeds))
@@ -137,9 +137,17 @@ def _simulate(
     return _Simulated(outcomes=outcomes, intervals=means)
 
 
-def _intervals(steps: int) -> list[int]:
-    """Steps between checkpoints to try, each about as many times the one before."""
-    return sorted({round(every) for every in np.geomspace(1, steps, _INTERVALS)})
+def _intervals(case: Case) -> list[int]:
+    """Steps between checkpoints to try, each about as many times the one before.
+
+    None is the best that is longer than the mean time between failures (Daly 2006); up to twice that is tried.
+    """
+    reliability = case.machine.reliability
+    if reliability is None:
+        return []
+    between_s = reliability.node_mtbf_s / case.spec.nodes
+    most = min(case.spec.steps, max(1.0, 2 * between_s / case.costs.even_step_s))
+    return sorted({round(every) for every in np.geomspace(1, most, _INTERVALS)})
 
 
 def _time_s(case: Case, nodes: Nodes, seed: int, every: int) -> float:

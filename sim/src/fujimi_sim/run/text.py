@@ -1,5 +1,7 @@
 """A run's report in words."""
 
+import math
+
 from fujimi_core.tables import table
 from fujimi_core.units import count_of, format_quantity
 
@@ -18,6 +20,8 @@ _NAMES = {
     "lost_s": "lost work",
     "detection_s": "unnoticed hangs",
 }
+#: Name, seconds, and from how many on the next is taken.
+_UNITS = (("min", 60, 7_200), ("h", 3_600, 172_800), ("days", 86_400, math.inf))
 
 
 def in_words(report: RunReport) -> str:
@@ -40,23 +44,26 @@ def in_words(report: RunReport) -> str:
     return "\n".join([*lines, *(f"left out: {what}" for what in report.left_out)])
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, *, like_s: float | None = None) -> str:
     """Write a time in the unit that leaves one to three digits before the point.
 
-    >>> duration(0.0123), duration(59.94), duration(5400), duration(400_000), duration(0)
-    ('12.3 ms', '59.9 s', '90.0 min', '4.6 days', '0 s')
+    >>> duration(0.0123), duration(59.94), duration(5400), duration(400_000), duration(5400, like_s=400_000)
+    ('12.3 ms', '59.9 s', '90.0 min', '4.6 days', '0.1 days')
+
+    Args:
+        seconds: What to write.
+        like_s: Another time, whose unit is taken.
     """
-    for unit, factor, until in (("min", 60, 7_200), ("h", 3_600, 172_800), ("days", 86_400, float("inf"))):
-        if seconds < 100 and unit == "min":
-            return format_quantity(float(f"{seconds:.3g}"), "s")
-        if seconds < until:
-            return f"{seconds / factor:,.1f} {unit}"
-    raise ValueError(f"{seconds} s is no time")
+    like_s = seconds if like_s is None else like_s
+    if like_s < 100:
+        return format_quantity(float(f"{seconds:.3g}"), "s")
+    unit, factor = next((unit, factor) for unit, factor, until in _UNITS if like_s < until)
+    return f"{seconds / factor:,.1f} {unit}"
 
 
 def _spreads(report: RunReport) -> str:
     rows = [
-        ["time", *(duration(value) for value in _values(report.time_s))],
+        ["time", *(duration(value, like_s=report.time_s.p95) for value in _values(report.time_s))],
         ["failures", *(f"{value:,.3g}" for value in _values(report.failures))],
         ["submissions", *(f"{value:,.3g}" for value in _values(report.submissions))],
         ["node-hours", *(f"{value:,.0f}" for value in _values(report.node_hours))],
