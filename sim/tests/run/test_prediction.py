@@ -23,6 +23,7 @@ from fujimi_core.submit_spec import SubmitSpec
 from fujimi_core.workload import Memory, Workload
 from fujimi_sim.run.prediction import predict_run
 from fujimi_sim.run.report import RunReport
+from fujimi_sim.run.text import in_words
 
 #: 64 samples on 16 nodes: 4 matrix products of 10 ms each, and what the all-reduce of 1 MB takes.
 NODES = 16
@@ -45,6 +46,7 @@ def telling(machine: Machine) -> Machine:
         ),
         startup=Startup(launches=(Launch(nodes=1, least_s=2.0, most_s=2.0),), program_s=30.0),
         reliability=Reliability(node_mtbf_s=NODES * 100.0),
+        sources={"reliability.node_mtbf_s": "unverified: a guess"},
         power=Power(
             states=(
                 PowerState(name="slow", arithmetic=0.5, busy_w=100.0),
@@ -90,7 +92,8 @@ def test_parts_add_up_to_the_mean_and_steps_are_those_of_the_replay(
     assert sum(report.parts_s.values()) == pytest.approx(report.time_s.mean)
     assert report.parts_s["steps_s"] == pytest.approx(4_000 * report.even_step_s)
     assert 0.040 < report.even_step_s < 0.045
-    assert report.mtbf_s == 100.0
+    assert (report.mtbf_s, report.mtbf_source) == (100.0, "unverified: a guess")
+    assert "failures: one in 1.7 min on the average (unverified: a guess)" in in_words(report)
     assert report.failures.mean > 0
     assert report.time_s.p5 <= report.time_s.p50 <= report.time_s.p95
 
@@ -130,7 +133,7 @@ def test_what_the_machine_does_not_tell_is_left_out_and_said(job: Job, machine: 
         "toy does not tell how unequal its nodes are: all are equal",
         "the job has no [submit]: no time limit, and any number of restarts",
     )
-    assert (report.mtbf_s, report.states, report.reading, report.checkpoint.best_every) == (None, (), None, None)
+    assert (report.mtbf_s, report.states, report.reading, report.checkpoint.best) == (None, (), None, None)
     assert report.time_s.p95 == pytest.approx(report.even_step_s)
 
 
@@ -146,10 +149,10 @@ def test_simulated_interval_is_near_daly_s_where_checkpoints_stop_the_run(
     )
     checkpoint = report.checkpoint
     assert checkpoint.copy_s == pytest.approx(2.0)
-    assert checkpoint.daly_s is not None
-    assert checkpoint.best_s is not None
+    best = checkpoint.best
+    assert best is not None
     neighbour = (2 * 60.0 / report.even_step_s) ** (1 / 23)  # ratio of the intervals that are tried
-    assert checkpoint.daly_s / neighbour**1.5 < checkpoint.best_s < checkpoint.daly_s * neighbour**1.5
+    assert best.daly_s / neighbour**1.5 < best.simulated_s < best.daly_s * neighbour**1.5
 
 
 def test_data_that_do_not_fit_on_a_node_are_not_staged(job: Job, telling: Machine, plugins: Plugins) -> None:

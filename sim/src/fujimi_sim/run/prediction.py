@@ -1,7 +1,7 @@
 """Simulates the whole run of a job on a machine, many times over."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from fujimi_core.plugins import Plugins
 
 from fujimi_sim.run.case import Case, case_of, is_staged, readings_of
 from fujimi_sim.run.checkpoints import Saved, daly_s, saved_of, young_s
+from fujimi_sim.run.costs import Costs
 from fujimi_sim.run.data import Reading, dataset_of
 from fujimi_sim.run.energy import energy_of, node_hours
 from fujimi_sim.run.fate import Nodes
 from fujimi_sim.run.outcome import PARTS, Outcome
-from fujimi_sim.run.report import CheckpointReport, ReadingReport, RunReport, Spread, StateReport
+from fujimi_sim.run.report import BestInterval, CheckpointReport, ReadingReport, RunReport, Spread, StateReport
 from fujimi_sim.run.spec import OnFailure, RunSpec, spec_of
 from fujimi_sim.run.step_on import even_steps
 from fujimi_sim.simulation import precision_on
@@ -93,6 +94,7 @@ def predict_run(
         samples=spec.samples,
         even_step_s=case.costs.even_step_s,
         mtbf_s=mtbf_s,
+        mtbf_source=machine.sources.get("reliability.node_mtbf_s", ""),
         time_s=Spread.of([each.total_s for each in own]),
         parts_s={name: float(np.mean([getattr(each, name) for each in own])) for name in PARTS},
         failures=Spread.of([each.failures for each in own]),
@@ -177,20 +179,26 @@ def _state(spec: RunSpec, power: Power, state: PowerState, outcomes: Sequence[Ou
     )
 
 
-def _checkpoint(case: Case, saved: Saved, mtbf_s: float | None, intervals: dict[int, float]) -> CheckpointReport:
+def _checkpoint(case: Case, saved: Saved, mtbf_s: float | None, intervals: Mapping[int, float]) -> CheckpointReport:
     costs = case.costs
-    best = min(intervals, key=lambda every: intervals[every]) if intervals else None
     return CheckpointReport(
         nbytes=saved.nbytes,
         copy_s=costs.copy_s,
         write_s=costs.write_s,
         restore_s=costs.restore_s,
         every=case.spec.checkpoint_every,
-        young_s=None if mtbf_s is None else young_s(costs.copy_s, mtbf_s),
-        daly_s=None if mtbf_s is None else daly_s(costs.copy_s, mtbf_s),
-        best_every=best,
-        best_s=None if best is None else best * costs.even_step_s,
-        best_time_s=None if best is None else intervals[best],
+        best=None if mtbf_s is None else _best(costs, mtbf_s, intervals),
+    )
+
+
+def _best(costs: Costs, mtbf_s: float, intervals: Mapping[int, float]) -> BestInterval:
+    every = min(intervals, key=lambda every: intervals[every])
+    return BestInterval(
+        young_s=young_s(costs.copy_s, mtbf_s),
+        daly_s=daly_s(costs.copy_s, mtbf_s),
+        every=every,
+        simulated_s=every * costs.even_step_s,
+        time_s=intervals[every],
     )
 
 

@@ -48,8 +48,27 @@ class StateReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestInterval:
+    """How far apart checkpoints should be.
+
+    Args:
+        young_s: Time between them by Young's formula.
+        daly_s: By Daly's.
+        every: Steps between them with which the simulated runs were shortest, on the average.
+        simulated_s: The same in seconds.
+        time_s: Mean time of those runs.
+    """
+
+    young_s: float
+    daly_s: float
+    every: int
+    simulated_s: float
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointReport:
-    """Checkpoints of a run, and how far apart they should be.
+    """Checkpoints of a run.
 
     Args:
         nbytes: Of one.
@@ -57,11 +76,7 @@ class CheckpointReport:
         write_s: From then until it is whole, beside the steps that follow.
         restore_s: To read it.
         every: Steps between them, as the job says; 0 for one at the end only.
-        young_s: Best time between them by Young's formula; None if nothing fails, as for those below.
-        daly_s: By Daly's.
-        best_every: Steps between them with which the simulated runs were shortest, on the average.
-        best_s: The same in seconds.
-        best_time_s: Mean time of those runs.
+        best: How far apart they should be; None if nothing fails.
     """
 
     nbytes: int
@@ -69,11 +84,7 @@ class CheckpointReport:
     write_s: float
     restore_s: float
     every: int
-    young_s: float | None
-    daly_s: float | None
-    best_every: int | None
-    best_s: float | None
-    best_time_s: float | None
+    best: BestInterval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +124,7 @@ class RunReport:
         samples: Of a run.
         even_step_s: A step on nodes of equal speed.
         mtbf_s: Mean time between failures of the whole run; None if nothing fails.
+        mtbf_source: From which document that of a node is.
         time_s: From the first submission to the end.
         parts_s: Where it goes, means over runs, which add up to its mean.
         failures: Of a run.
@@ -133,6 +145,7 @@ class RunReport:
     samples: int
     even_step_s: float
     mtbf_s: float | None
+    mtbf_source: str
     time_s: Spread
     parts_s: dict[str, float]
     failures: Spread

@@ -40,7 +40,8 @@ def in_words(report: RunReport) -> str:
     if report.reading:
         lines += _reading(report.reading, report)
     if report.mtbf_s is not None:
-        lines.append(f"failures: one in {duration(report.mtbf_s)} on the average")
+        source = f" ({report.mtbf_source})" if report.mtbf_source else ""
+        lines.append(f"failures: one in {duration(report.mtbf_s)} on the average{source}")
     return "\n".join([*lines, *(f"left out: {what}" for what in report.left_out)])
 
 
@@ -107,15 +108,12 @@ def _checkpoint(checkpoint: CheckpointReport, report: RunReport) -> list[str]:
         f"checkpoints: {nbytes} {often}; training stops for {duration(checkpoint.copy_s)}, whole after "
         f"{duration(checkpoint.write_s)} more, read in {duration(checkpoint.restore_s)}"
     ]
-    if checkpoint.young_s is None or checkpoint.daly_s is None or checkpoint.best_every is None:
-        return lines
-    assert checkpoint.best_s is not None
-    assert checkpoint.best_time_s is not None
-    lines.append(
-        f"best interval: {duration(checkpoint.young_s)} (Young), {duration(checkpoint.daly_s)} (Daly), "
-        f"{duration(checkpoint.best_s)} = every {count_of(checkpoint.best_every, 'step')} (simulated: "
-        f"{duration(checkpoint.best_time_s)} instead of {duration(report.time_s.mean)})"
-    )
+    if best := checkpoint.best:
+        lines.append(
+            f"best interval: {duration(best.young_s)} (Young), {duration(best.daly_s)} (Daly), "
+            f"{duration(best.simulated_s)} = every {count_of(best.every, 'step')} (simulated: "
+            f"{duration(best.time_s)} instead of {duration(report.time_s.mean)})"
+        )
     return lines
 
 
