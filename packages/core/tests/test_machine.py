@@ -58,6 +58,10 @@ def test_network_noise_and_nodes_have_bounds(machine: Machine) -> None:
         NetworkAxis(name="x", extent=0, wrap=True)
     with pytest.raises(ValueError, match="compute_std is -1"):
         Noise(compute_std=-1)
+    with pytest.raises(ValueError, match="slow_share is 2"):
+        Noise(slow_share=2)
+    with pytest.raises(ValueError, match=r"slow_factor is 0\.9"):
+        Noise(slow_factor=0.9)
     with pytest.raises(ValueError, match="nodes is 0"):
         replace(machine, nodes=0)
 

@@ -65,6 +65,17 @@ def test_sources_are_kept_by_the_dotted_key_of_their_value(toy: Machine) -> None
     assert toy.sources["network.axes[0].extent"] == "toy manual, p. 8"
 
 
+def test_what_a_run_meets_besides_its_steps_is_optional_and_sourced_like_all_else(tmp_path: Path, toy: Machine) -> None:
+    assert (toy.storage, toy.startup, toy.reliability, toy.power) == (None, None, None, None)
+    more = '[reliability]\nnode_mtbf_s = { value = "1,000 h", source = "unverified: a guess" }\n'
+    told = load(write(tmp_path, FILE + more))
+    assert told.reliability is not None
+    assert told.reliability.node_mtbf_s == 3.6e6
+    assert told.sources["reliability.node_mtbf_s"] == "unverified: a guess"
+    with pytest.raises(MachineError, match=r"reliability\.node_mtbf_s has no source"):
+        load(write(tmp_path, FILE + '[reliability]\nnode_mtbf_s = "1,000 h"\n'))
+
+
 def test_names_need_no_source_even_if_they_begin_with_a_digit(toy: Machine) -> None:
     assert toy.title == "2 racks of abaci"
     assert "title" not in toy.sources

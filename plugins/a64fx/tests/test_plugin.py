@@ -70,7 +70,31 @@ def test_only_what_has_no_document_is_marked_unverified(fugaku: Machine) -> None
         "network.hop_latency_s",
         "node.device.kernel_overhead_s",
         "node.device.memory_efficiency",
+        "power.idle_w",
+        "reliability.weibull_shape",
     }
+
+
+def test_storage_power_and_failures_are_described(fugaku: Machine) -> None:
+    assert fugaku.storage is not None
+    assert fugaku.nodes / fugaku.storage.nodes_per_io_node == 9_936  # Performance of File System, p. 6
+    assert fugaku.reliability is not None
+    instances_node_s = 82_944 * 7.7 * 3600  # CosmoFlow of MLPerf HPC v1.0, of which one of 648 instances hung
+    assert fugaku.reliability.node_mtbf_s == pytest.approx(instances_node_s, rel=1e-5)
+    poisson_95 = [instances_node_s / most for most in (5.572, 0.0253)]  # exact interval of a count of 1
+    k_computer_s = 365.25 / 12 * 86_400 / 4e-5  # 0.004 % of processors a month
+    assert poisson_95[0] < k_computer_s < poisson_95[1]
+
+
+def test_power_states_are_two_clocks_and_one_or_two_pipelines(fugaku: Machine) -> None:
+    assert fugaku.power is not None
+    arithmetic = {state.name: state.arithmetic for state in fugaku.power.states}
+    expected = {"normal": 2.0 / 2.2, "boost": 1.0, "eco": 2.0 / 2.2 / 2, "boost eco": 0.5}
+    assert arithmetic == pytest.approx(expected, rel=1e-3)
+    watts = {state.name: state.busy_w for state in fugaku.power.states}
+    # the same graph, p. 9: 44.5 s and 2.1 Wh a node in normal mode, 40 s and 1.75 Wh in boost eco
+    assert watts["normal"] * 44.5 / 3600 == pytest.approx(2.1, rel=0.03)
+    assert watts["boost eco"] * 40 / 3600 == pytest.approx(1.75, rel=0.03)
 
 
 def test_fugaku_is_found_by_its_name_among_installed_plugins() -> None:

@@ -85,7 +85,20 @@ def test_numbers_without_a_document_are_marked(machine: Machine) -> None:
     unverified = {key for key, source in machine.sources.items() if source.startswith(UNVERIFIED)}
     assert {"node.device.kernel_overhead_s", "network.hop_latency_s", "noise.compute_std"} <= unverified
     assert "nodes" not in unverified
-    assert len(unverified) <= len(machine.sources) / 2
+    of_the_machine = [key for key in machine.sources if not key.startswith("reliability.")]
+    assert len(unverified.intersection(of_the_machine)) <= len(of_the_machine) / 2
+
+
+def test_rates_of_failure_are_of_other_machines_and_say_so() -> None:
+    told = {name: machine for name, machine in MACHINES.items() if machine.reliability is not None}
+    assert set(told) == {"abci2-a", "tsubame4", "tsubame"}
+    for machine in told.values():
+        assert machine.sources["reliability.node_mtbf_s"].startswith("unverified: of another machine")
+    bloom, llama = told["abci2-a"].reliability, told["tsubame4"].reliability
+    assert bloom is not None
+    assert llama is not None
+    assert 48 / bloom.node_mtbf_s == pytest.approx(1 / (7 * 86_400))  # 384 A100 in 48 nodes, one lost a week
+    assert 16_384 / 4 / llama.node_mtbf_s == pytest.approx(419 / (54 * 86_400), rel=1e-4)
 
 
 @pytest.mark.parametrize(("plain", "newest"), [("abci", "abci3"), ("tsubame", "tsubame4")])

@@ -9,6 +9,7 @@ from typing import Literal
 from fujimi_core.checks import above_zero, at_least
 from fujimi_core.device import Device
 from fujimi_core.errors import MachineError
+from fujimi_core.facilities import Power, Reliability, Startup, Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,12 +266,18 @@ class Noise:
 
     Args:
         compute_std: Standard deviation of a rank's compute time over its mean.
+        slow_share: Ranks that are stragglers besides, 0 to 1; whole runs have them, single steps do not.
+        slow_factor: On the compute time of a straggler.
     """
 
     compute_std: float = 0.0
+    slow_share: float = 0.0
+    slow_factor: float = 1.0
 
     def __post_init__(self) -> None:
         at_least(self, 0, "compute_std")
+        within(self, 0, 1, "slow_share")
+        at_least(self, 1, "slow_factor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +291,10 @@ class Machine:
         node: What they are.
         network: What connects them.
         noise: How unequal they are.
+        storage: Where they read and write; None, as of all that follow, if it is not known.
+        startup: How long a program takes to start on them.
+        reliability: How often they fail.
+        power: What they take.
         sources: Where each number comes from, by its dotted key; "unverified" at the start of those nobody could check.
     """
 
@@ -293,6 +304,10 @@ class Machine:
     node: Node
     network: Network
     noise: Noise = field(default_factory=Noise)
+    storage: Storage | None = None
+    startup: Startup | None = None
+    reliability: Reliability | None = None
+    power: Power | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

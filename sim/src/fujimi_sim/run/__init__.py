@@ -1,0 +1,1 @@
+"""Whole training runs: start, steps, checkpoints, failures, energy."""
