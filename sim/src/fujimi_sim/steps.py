@@ -25,11 +25,13 @@ class Step:
         stream: Which.
         waits: Indices of earlier steps that must have ended, besides the one before on the stream.
         work: What it is.
+        events: Indices of the role's events that it is made of, in order of issue.
     """
 
     stream: Stream
     waits: tuple[int, ...]
     work: Compute | Collective | Send | Recv
+    events: tuple[int, ...]
 
 
 def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float]) -> list[Step]:
@@ -44,12 +46,15 @@ def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float
     step_of: list[int] = []
     firsts: list[Event] = []
     seconds: list[float] = []
+    members: list[list[int]] = []
     for index, event in enumerate(events):
         step = growing.pop(event.stream, None)
         if step is None or event.waits or not isinstance(event, Kernel):
             step = len(firsts)
             firsts.append(event)
             seconds.append(0.0)
+            members.append([])
+        members[step].append(index)
         if isinstance(event, Kernel):
             seconds[step] += kernel_seconds(event)
             if index not in awaited:
@@ -60,6 +65,7 @@ def steps_of(events: tuple[Event, ...], kernel_seconds: Callable[[Kernel], float
             stream=first.stream,
             waits=tuple(sorted({step_of[wait] for wait in first.waits})),
             work=Compute(seconds=total) if isinstance(first, Kernel) else first,
+            events=tuple(indices),
         )
-        for first, total in zip(firsts, seconds, strict=True)
+        for first, total, indices in zip(firsts, seconds, members, strict=True)
     ]

@@ -45,6 +45,7 @@ class Kernel:
         nbytes: Bytes read and written, each tensor once.
         phase: ``forward``, ``backward`` or ``optimizer``.
         waits: Indices of earlier events of the role that must have ended, besides the one before on the stream.
+        seconds: Time that somebody measured, which no model of a device is asked for then; None for a capture.
     """
 
     KIND: ClassVar[str] = "kernel"
@@ -56,9 +57,10 @@ class Kernel:
     phase: str = ""
     stream: Stream = Stream.COMPUTE
     waits: tuple[int, ...] = ()
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "flops", "nbytes")
+        at_least(self, 0, "flops", "nbytes", *(["seconds"] if self.seconds is not None else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
