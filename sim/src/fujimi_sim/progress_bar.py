@@ -1,8 +1,11 @@
 """A bar on the terminal while something takes long; elsewhere nothing."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 #: Told that the next part begins: what it is, and how many parts there are.
 Begin = Callable[[str, int], None]
@@ -35,3 +38,11 @@ def progress_bar() -> Iterator[Begin]:
             bar.update(task, description=what, total=parts, advance=1)
 
         yield begin
+
+
+def tracked(items: Sequence[Item], what: str) -> Iterator[Item]:
+    """Items, with a bar that shows how many of them were taken."""
+    with progress_bar() as begin:
+        for item in items:
+            begin(what, len(items))
+            yield item

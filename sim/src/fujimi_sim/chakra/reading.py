@@ -69,7 +69,7 @@ def read_traces(directory: Path, *, progress: Callable[[int], None] = lambda _ra
         rank = _Rank(acts=reader.acts(nodes, groups, path), own=_own(metadata, path))
         ranks.append(seen.setdefault(rank, rank))
     for what, count in reader.noted.items():
-        _log.warning("%s: %s %s", directory, f"{count:,}", what)
+        _log.warning("%s: %s (%s)", directory, what, f"{count:,}")
     try:
         return _workload(directory.resolve().name, ranks)
     except (ValueError, WorkloadError) as wrong:

@@ -43,7 +43,8 @@ function csv(rows) {
 
 function drawAll() {
   for (const each of drawings) {
-    if (each.plot.clientWidth !== each.width) {
+    // while a page is laid out, a place may have no width yet
+    if (each.plot.clientWidth > 0 && each.plot.clientWidth !== each.width) {
       each.width = each.plot.clientWidth;
       each.again();
     }

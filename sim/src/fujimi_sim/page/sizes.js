@@ -94,7 +94,7 @@ function bars(plot, width, { parts, of, whole, word, label, limit }) {
       tipped(add(svg, "rect", place), tip);
       const inside = percent(value / whole(point));
       if (textWidth(inside) + 8 < place.width) {
-        const at = { x: place.x + place.width / 2, y: y + 15, "text-anchor": "middle", style: "fill:var(--on)" };
+        const at = { x: place.x + place.width / 2, y: y + 15, "text-anchor": "middle", style: `fill:${textOn(colour)}` };
         tipped(add(svg, "text", at, inside), tip);
       }
       from += value;
@@ -109,6 +109,8 @@ function bars(plot, width, { parts, of, whole, word, label, limit }) {
   }
   legend(plot, parts.map(([name, colour]) => [name, colour]));
 }
+
+const textOn = (colour) => (/wait|other/.test(colour) ? "var(--ink)" : "var(--on)");
 
 const SHARES = [
   ["compute", "var(--compute)", "compute_s"],

@@ -28,7 +28,7 @@ if (report.timeline) {
     const row = 18, gap = 10, top = 22, narrow = width < 560;
     const left = narrow ? 0 : 110;
     const title = (track) => `${track.role}: rank ${count(track.rank)}${track.ranks > 1 ? ` for ${count(track.ranks)}` : ""}`;
-    const high = 18 + (narrow ? 2 * (row + 15) : 2 * (row + 3)) + gap;
+    const high = 18 + (narrow ? 2 * (row + 17) : 2 * (row + 3)) + gap;
     const height = top + step.tracks.length * high;
     const svg = picture(plot, width, height, "What each role does when in one step");
     svg.style.touchAction = "pan-y";
@@ -45,7 +45,7 @@ if (report.timeline) {
       add(svg, "text", { x: 0, y: y - 2 }, words.length > most ? `${words.slice(0, most - 1)}…` : words);
       y += 4;
       for (const each of track.rows) {
-        if (narrow) y += 12;
+        if (narrow) y += 14;
         add(svg, "text", { x: 0, y: narrow ? y - 2 : y + 13, class: "soft" }, each.stream);
         drawRow(svg, each.slices, { x, y, height: row, left, right: width - 1 });
         y += row + 3;
