@@ -85,6 +85,18 @@ def test_messages_load_the_links_between_their_ends(machine: Machine, plugins: P
     np.testing.assert_allclose(nodes["injection"], [2e-3, 2e-3, 0, 0])
 
 
+def test_node_that_sends_and_receives_at_once_is_not_twice_as_busy(machine: Machine, plugins: Plugins) -> None:
+    # a ring of three roles, as a trace of single ranks has it
+    def role(part: tuple[int, int], offset: int, back: int) -> Role:
+        events = Send(nbytes=10**6, axis="dp", offset=offset), Recv(nbytes=10**6, axis="dp", offset=back)
+        return Role(name=str(part), where={"dp": part}, events=events)
+
+    roles = [role((0, 1), 1, 3), role((1, 3), 1, -1), role((3, 4), -3, -1)]
+    found = heat_of(Mesh.of(dp=4), roles, line(machine, nodes=4, wrap=True), plugins)
+    nodes = {each.name: each.seconds for each in found.nodes}
+    np.testing.assert_allclose(nodes["interface"], 1e-3)
+
+
 def test_step_without_communication_loads_nothing(machine: Machine, plugins: Plugins) -> None:
     role = Role(name="rank", events=(Kernel(op="aten.mm", dtype="float32", flops=1, nbytes=1),))
     found = heat_of(Mesh.of(dp=2), [role], line(machine, nodes=2, wrap=True), plugins)

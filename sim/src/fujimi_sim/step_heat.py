@@ -32,11 +32,8 @@ def step_heat(setting: Setting, *, plugins: Plugins) -> Heat:
         setting: What is communicated where.
         plugins: Who offers collectives.
     """
-    found = [
-        heat(phases, setting.topology, nbytes)
-        for role in setting.workload.roles
-        for phases, nbytes in (*_collectives(role, setting, plugins), *_sends(role, setting))
-    ]
+    sent = [each for role in setting.workload.roles for each in _collectives(role, setting, plugins)]
+    found = [heat(phases, setting.topology, nbytes) for phases, nbytes in (*sent, *_sends(setting))]
     return Heat(
         links=_together(found, lambda each: each.links),
         nodes=_together(found, lambda each: each.nodes),
@@ -64,18 +61,23 @@ def _collectives(role: Role, setting: Setting, plugins: Plugins) -> Iterator[tup
         yield [replace(each, fixed_bytes=often * each.fixed_bytes) for each in phases], together
 
 
-def _sends(role: Role, setting: Setting) -> Iterator[tuple[Sequence[Phase], int]]:
-    """Messages of a role along each axis and offset."""
-    nbytes: dict[tuple[str, int], int] = defaultdict(int)
-    for event in role.events:
-        if isinstance(event, Send):
-            nbytes[event.axis, event.offset] += event.nbytes
-    mesh, places = setting.workload.mesh, _endpoints(setting)
-    senders = setting.workload.ranks(role)
-    for (axis, offset), together in nbytes.items():
-        receivers = neighbours(mesh, senders, axis=axis, offset=offset)
-        exist = receivers >= 0
-        yield [Phase(src=places[senders[exist]], dst=places[receivers[exist]])], together
+def _sends(setting: Setting) -> Iterator[tuple[Sequence[Phase], int]]:
+    """Messages of all roles, those of the same size at once: a node sends and receives at the same time."""
+    workload, places = setting.workload, _endpoints(setting)
+    ends: dict[int, list[tuple[Endpoints, Endpoints]]] = defaultdict(list)
+    for role in workload.roles:
+        nbytes: dict[tuple[str, int], int] = defaultdict(int)
+        for event in role.events:
+            if isinstance(event, Send):
+                nbytes[event.axis, event.offset] += event.nbytes
+        senders = workload.ranks(role)
+        for (axis, offset), together in nbytes.items():
+            receivers = neighbours(workload.mesh, senders, axis=axis, offset=offset)
+            exist = receivers >= 0
+            ends[together].append((places[senders[exist]], places[receivers[exist]]))
+    for together, pairs in ends.items():
+        src, dst = (np.concatenate(each) for each in zip(*pairs, strict=True))
+        yield [Phase(src=src, dst=dst)], together
 
 
 def _groups(role: Role, axes: Sequence[str], setting: Setting) -> Endpoints:
