@@ -49,7 +49,7 @@ def main():
         f"checkpoint   {checkpoint.directory_of(job)}/, with the log of every step\n"
         f"scaling      {plot}\n"
         f"Try next:    fujimi simulate {HERE.name}/vit_base_visualatom.toml --machine fugaku --nodes {NODES}\n"
-        f"             fujimi simulate {HERE.name}/demo.toml --machine abci --nodes 1,64 --plot abci.html\n"
+        f"             fujimi simulate {HERE.name}/demo.toml --machine abci --nodes 1,64 --report abci.html\n"
         f"             fujimi machine list\n"
         f"(fujimi lives in {Path(program('fujimi')).parent})"
     )

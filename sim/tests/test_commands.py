@@ -56,7 +56,7 @@ def test_table_has_a_row_a_size_and_says_whether_memory_fits(job_file: Path, plu
 
 KEYS = (
     "nodes ranks step_s compute_s communication_s exposed_communication_s idle_s samples_per_s flops_per_s "
-    "fraction_of_peak parallel_efficiency memory_bytes_per_rank"
+    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory"
 )
 
 
@@ -121,6 +121,42 @@ def test_plot_is_written_beside_the_table(job_file: Path, tmp_path: Path, plugin
     assert written.err == f"plot: {path}\n"
 
 
+def test_page_and_trace_show_the_most_nodes(job_file: Path, tmp_path: Path, plugins: Plugins, capsys: Capture) -> None:
+    page, trace = tmp_path / "report.html", tmp_path / "trace.json"
+    words = ["--machine", "toy", "--nodes", "4,16,1", "--report", page, "--trace", trace]
+    assert simulate(plugins, job_file, *words) == 0
+    assert capsys.readouterr().err == f"trace: {trace}\nreport: {page}\n"
+    table = json.loads(trace.read_text())
+    assert table["otherData"]["title"] == "tiny on 16 nodes of A toy"
+    spent = [event for event in table["traceEvents"] if event["ph"] == "X"]
+    # 4 samples of 10 ms, and the all-reduce of 1 MB that follows
+    assert [(event["name"], event["tid"]) for event in spent] == [
+        ("aten.mm", 0),
+        ("waits for the end of the step", 0),
+        ("all_reduce 1 MB along dp", 1),
+    ]
+    assert spent[0]["dur"] == pytest.approx(40_000)
+    text = page.read_text()
+    data = json.loads(text.partition('id="report">')[2].partition("</script>")[0])
+    assert [point["nodes"] for point in data["points"]] == [4, 16, 1]
+    assert data["timeline"]["nodes"] == data["network"]["nodes"] == 16
+    assert [each["name"] for each in data["network"]["interfaces"]] == ["interface", "injection", "ejection"]
+
+
+def test_traces_of_a_job_take_the_time_that_the_job_takes(
+    job_file: Path, tmp_path: Path, plugins: Plugins, capsys: Capture
+) -> None:
+    folder = tmp_path / "traces"
+    words = ["--machine", "noisy", "--nodes", "4", "--json"]
+    assert simulate(plugins, job_file, *words, "--chakra", folder) == 0
+    written = capsys.readouterr()
+    assert written.err.splitlines()[-1] == f"chakra: 4 traces in {folder}"
+    assert simulate(plugins, folder, *words) == 0
+    (of_job,), (of_traces,) = json.loads(written.out)["points"], points(capsys)
+    del of_job["parallel_efficiency"], of_traces["parallel_efficiency"]
+    assert of_traces == of_job
+
+
 def test_garbage_is_collected_again_afterwards(job_file: Path, plugins: Plugins) -> None:
     during = []
 
@@ -149,6 +185,9 @@ def test_options_are_these(plugins: Plugins) -> None:
         "weak": False,
         "json": False,
         "plot": None,
+        "report": None,
+        "trace": None,
+        "chakra": None,
     }
 
 
@@ -200,8 +239,8 @@ def test_missing_file_is_named(tmp_path: Path, plugins: Plugins, capsys: Capture
 def test_directory_is_no_job(tmp_path: Path, plugins: Plugins, capsys: Capture, name: str) -> None:
     (tmp_path / name).mkdir()
     said = refused(plugins, capsys, tmp_path / name, "--machine", "toy", "--nodes", "1")
-    assert f"{tmp_path / name}: " in said
-    assert "Is a directory" in said
+    assert f"{tmp_path / name}" in said
+    assert ("Is a directory" if name.endswith("toml") else "holds no Chakra traces") in said
 
 
 def test_workload_that_was_cut_short_is_refused(workload_path: Path, plugins: Plugins, capsys: Capture) -> None:
@@ -232,8 +271,8 @@ def test_workload_has_one_size(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("curve.pdf", "Unknown kind of file: '.pdf'. Known: .html, .json, .png, .svg."),
-        ("curve", "Unknown kind of file: ''. Known: .html, .json, .png, .svg."),
+        ("curve.pdf", "Unknown kind of file: '.pdf'. Known: .json, .png, .svg."),
+        ("curve", "Unknown kind of file: ''. Known: .json, .png, .svg."),
         ("nowhere/curve.png", "there is no directory {}/nowhere; make it, or choose another"),
         ("tiny.toml/curve.png", "there is no directory {}/tiny.toml; make it, or choose another"),
         ("taken.png", "this is a directory; add the name of a file"),
@@ -245,6 +284,32 @@ def test_plot_that_cannot_be_drawn_is_refused_before_anything_is_captured(
     (tmp_path / "taken.png").mkdir()
     said = refused(plugins, capsys, job_file, "--machine", "toy", "--nodes", "1", "--plot", tmp_path / name)
     assert said == f"fujimi: error: --plot {tmp_path / name}: {message.format(tmp_path)}\n"
+    assert capture.asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--report", "page.pdf", "Unknown kind of file: '.pdf'. Known: .html."),
+        ("--plot", "page.html", "Unknown kind of file: '.html'. Known: .json, .png, .svg."),
+        ("--trace", "trace.et", "Unknown kind of file: '.et'. Known: .json."),
+        ("--trace", "nowhere/trace.json", "there is no directory {}/nowhere; make it, or choose another"),
+        ("--chakra", "nowhere/traces", "there is no directory {}/nowhere; make it, or choose another"),
+        ("--chakra", "tiny.toml", "this is a file; give a directory"),
+    ],
+)
+def test_file_that_cannot_be_written_is_refused_before_anything_is_captured(
+    job_file: Path,
+    tmp_path: Path,
+    plugins: Plugins,
+    capsys: Capture,
+    capture: Any,
+    option: str,
+    name: str,
+    message: str,
+) -> None:
+    said = refused(plugins, capsys, job_file, "--machine", "toy", "--nodes", "1", option, tmp_path / name)
+    assert said == f"fujimi: error: {option} {tmp_path / name}: {message.format(tmp_path)}\n"
     assert capture.asked == []
 
 

@@ -11,7 +11,7 @@ MODULES = [module.name for module in pkgutil.walk_packages(fujimi_sim.__path__, 
 
 def test_no_module_imports_torch_and_only_the_plots_import_matplotlib() -> None:
     light = [name for name in MODULES if name not in ("fujimi_sim.plot", "fujimi_sim.heat_plot")]
-    heavy = "torch", "matplotlib", "scipy"
+    heavy = "torch", "matplotlib", "scipy", "rich", "google.protobuf"
     program = f"import sys, {', '.join(light)}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,9 +1,7 @@
 """Pictures: written in every kind, the same for the same report, safe, and legible."""
 
-import html.parser
 import itertools
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from fujimi_sim.simulation import Cost, Point, Report
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-KINDS = [".png", ".svg", ".html", ".json"]
+KINDS = [".png", ".svg", ".json"]
 
 
 def point(nodes: int, efficiency: float) -> Point:
@@ -61,7 +59,6 @@ def test_content_is_what_the_ending_says(machine: Machine, tmp_path: Path) -> No
         written[kind] = (tmp_path / f"curve{kind}").read_bytes()
     assert written[".png"].startswith(b"\x89PNG\r\n")
     assert b"<svg" in written[".svg"]
-    assert written[".html"].startswith(b"<!doctype html>")
     assert read(written[".json"]) == TWO
 
 
@@ -71,61 +68,6 @@ def test_same_report_gives_the_same_bytes(machine: Machine, tmp_path: Path, kind
     draw(TWO, machine, one)
     draw(TWO, machine, other)
     assert one.read_bytes() == other.read_bytes()
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser would load, show and run."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-        self.texts: dict[str, str] = {}
-        self._inside: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside.append(tag)
-        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data", "action")]
-        self.loads += [url for name, value in attrs if value for url in re.findall(r"url\((.*?)\)", value)]
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.texts[self._inside[-1]] = self.texts.get(self._inside[-1], "") + data
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._inside and self._inside.pop() != tag:
-            pass
-
-
-def page(machine: Machine, folder: Path, drawn: Report) -> Page:
-    draw(drawn, machine, folder / "page.html")
-    return Page((folder / "page.html").read_text(encoding="utf-8"))
-
-
-def test_page_loads_nothing_from_elsewhere(machine: Machine, tmp_path: Path) -> None:
-    shown = page(machine, tmp_path, TWO)
-    assert shown.loads
-    assert all(each.startswith("#") for each in shown.loads)
-    assert "import" not in shown.texts["style"]
-    assert "url(" not in shown.texts["style"]
-
-
-def test_page_holds_the_report_for_programs_and_a_table_for_people(machine: Machine, tmp_path: Path) -> None:
-    shown = page(machine, tmp_path, TWO)
-    assert read(shown.texts["script"]) == TWO
-    assert shown.texts["th"].startswith("nodesranksstep")
-    assert "90.0%" in shown.texts["td"]
-    assert "A prediction" in shown.texts["p"]
-
-
-WICKED = '</script><script>alert(1)</script> & <b>"$\\frac$ --> é'
-
-
-def test_name_of_a_job_is_text_wherever_it_stands(machine: Machine, tmp_path: Path) -> None:
-    shown = page(machine, tmp_path, report((1, 1.0), job=WICKED))
-    assert shown.texts["title"] == shown.texts["h1"] == f"{WICKED} on A toy"
-    assert json.loads(shown.texts["script"])["job"] == WICKED
-    assert "alert" not in shown.texts.get("b", "")
 
 
 @pytest.mark.parametrize("kind", [".png", ".svg"])

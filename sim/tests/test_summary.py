@@ -53,6 +53,12 @@ def test_memory_that_fits_is_said_to_fit(machine: Machine) -> None:
     assert summary.too_large(report(small), machine) == []
 
 
+def test_workload_that_does_not_tell_its_memory_is_not_said_to_fit(machine: Machine) -> None:
+    assert summary.memory(report(replace(POINT, memory_bytes_per_rank=0)), machine) == (
+        "memory: the workload does not tell"
+    )
+
+
 @pytest.mark.parametrize(
     ("nodes", "where"), [([1], "1 node"), ([64], "64 nodes"), ([1, 64, 1_024], "1; 64; 1,024 nodes")]
 )

@@ -61,6 +61,7 @@ def test_event_waits_for_earlier_events_only(waits: tuple[int, ...]) -> None:
     [
         (Kernel, {"op": "o", "dtype": "float32", "flops": -1, "nbytes": 0}),
         (Kernel, {"op": "o", "dtype": "float32", "flops": 0, "nbytes": -1}),
+        (Kernel, {"op": "o", "dtype": "float32", "flops": 0, "nbytes": 0, "seconds": -1}),
         (Collective, {"kind": CollectiveKind.BARRIER, "nbytes": -1, "axes": (), "dtype": "float32"}),
         (Send, {"nbytes": -1, "axis": "dp", "offset": 1}),
         (Recv, {"nbytes": -1, "axis": "dp", "offset": 1}),

@@ -37,6 +37,7 @@ events = st.one_of(
         nbytes=counts,
         phase=texts,
         stream=streams,
+        seconds=st.none() | st.floats(0, 1e9),
     ),
     st.builds(
         Collective,

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fujimi_core import job as jobs
@@ -17,9 +17,18 @@ from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
 from fujimi_core.tables import table
 from fujimi_core.units import count_of
+from fujimi_core.workload import Workload
 
 from fujimi_sim import summary
-from fujimi_sim.simulation import Report, simulate_job, simulate_workload
+from fujimi_sim.chakra.reading import read_traces
+from fujimi_sim.chakra.schema import message
+from fujimi_sim.chakra.writing import write_traces
+from fujimi_sim.output_files import require_directory, require_writable, write
+from fujimi_sim.page_file import page
+from fujimi_sim.progress_bar import Begin, progress_bar
+from fujimi_sim.sight import Sight
+from fujimi_sim.simulation import Report, Watch, simulate_job, simulate_workload
+from fujimi_sim.trace_file import trace
 
 
 def commands() -> list[Command]:
@@ -35,7 +44,12 @@ def commands() -> list[Command]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB_OR_WORKLOAD", type=Path, help="job file (TOML), or what 'capture' wrote")
+    parser.add_argument(
+        "job",
+        metavar="JOB_OR_WORKLOAD",
+        type=Path,
+        help="job file (TOML), what 'capture' wrote, or a directory of Chakra traces",
+    )
     parser.add_argument("--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints")
     parser.add_argument(
         "--nodes", metavar="N[,N…]", required=True, type=_numbers, help="numbers of nodes, for example 1,64,4096"
@@ -45,7 +59,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--weak", action="store_true", help="keep the batch of a rank as on the first N, instead of a global batch"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the scaling curve: .png, .svg, .html or .json")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the scaling curve: .png, .svg or .json")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write a page with all charts and figures: .html")
+    parser.add_argument(
+        "--trace", metavar="FILE", type=Path, help="write one step on the most nodes for https://ui.perfetto.dev: .json"
+    )
+    parser.add_argument(
+        "--chakra", metavar="DIR", type=Path, help="write one step on the most nodes as Chakra traces, a file a rank"
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -68,19 +89,59 @@ def _seed(text: str) -> int:
 
 def _simulate(arguments: argparse.Namespace, plugins: Plugins) -> int:
     with _no_garbage_collection():
-        if arguments.plot:
-            from fujimi_sim.plot import draw, require_drawable  # matplotlib takes a while to import
-
-            require_drawable(arguments.plot)
+        _require_outputs(arguments)
         machine = plugins.machine(arguments.machine)
-        report = _report(arguments, machine, plugins)
+        sight = Sight(arguments.nodes) if arguments.report or arguments.trace or arguments.chakra else None
+        with progress_bar() as begin:
+            report = _report(arguments, machine, plugins, sight, begin)
         print(json.dumps(to_table(report), indent=2) if arguments.json else _text(report, machine))
         if arguments.json and summary.too_large(report, machine):
             print(summary.memory(report, machine), file=sys.stderr)
         if arguments.plot:
+            from fujimi_sim.plot import draw
+
             draw(report, machine, arguments.plot)
             print(f"plot: {arguments.plot}", file=sys.stderr)
+        if sight:
+            _write_outputs(arguments, report, machine, plugins, sight)
     return 0
+
+
+def _require_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse what could not be written, before anything is simulated."""
+    if arguments.plot:
+        from fujimi_sim.plot import require_drawable  # matplotlib takes a while to import
+
+        require_drawable(arguments.plot)
+    if arguments.report:
+        require_writable("--report", arguments.report, kinds=(".html",))
+    if arguments.trace:
+        require_writable("--trace", arguments.trace, kinds=(".json",))
+    if arguments.chakra:
+        require_directory("--chakra", arguments.chakra)
+        message("Node")
+
+
+def _write_outputs(
+    arguments: argparse.Namespace, report: Report, machine: Machine, plugins: Plugins, sight: Sight
+) -> None:
+    """Write what shows the largest size."""
+    timeline = sight.timeline(report)
+    if arguments.trace:
+        title = f"{report.job} on {count_of(sight.setting.nodes, 'node')} of {machine.title}"
+        write(trace(timeline, title=title), arguments.trace)
+        print(f"trace: {arguments.trace}", file=sys.stderr)
+    if arguments.chakra:
+        with progress_bar() as begin:
+            ranks = sight.setting.workload.mesh.world_size
+            write_traces(sight.setting, arguments.chakra, progress=lambda: begin("writing traces", ranks))
+        print(f"chakra: {count_of(ranks, 'trace')} in {arguments.chakra}", file=sys.stderr)
+    if arguments.report:
+        with progress_bar() as begin:
+            begin("routing all messages", 1)
+            heat = sight.heat(plugins)
+        write(page(report, machine, timeline=timeline, heat=heat), arguments.report)
+        print(f"report: {arguments.report}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -95,14 +156,21 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _report(arguments: argparse.Namespace, machine: Machine, plugins: Plugins) -> Report:
+def _report(
+    arguments: argparse.Namespace, machine: Machine, plugins: Plugins, watch: Watch | None, begin: Begin
+) -> Report:
     nodes: list[int] = arguments.nodes
+    seed: int = arguments.seed
     if arguments.job.suffix == ".toml":
         job = jobs.load(arguments.job)
+
+        def progress(count: int, sizes: Sequence[int]) -> None:
+            begin(f"simulating {count_of(count, 'node')}", len(sizes))
+
         return simulate_job(
-            job, machine, nodes, plugins=plugins, seed=arguments.seed, weak=arguments.weak, progress=_progress
+            job, machine, nodes, plugins=plugins, seed=seed, weak=arguments.weak, progress=progress, watch=watch
         )
-    workload = workload_file.load(arguments.job)
+    workload = _workload(arguments.job, begin)
     ranks = workload.mesh.world_size
     if len(nodes) != 1 or arguments.weak:
         asked = "--weak" if arguments.weak else f"--nodes {','.join(map(str, nodes))}"
@@ -110,12 +178,15 @@ def _report(arguments: argparse.Namespace, machine: Machine, plugins: Plugins) -
             f"{asked}: {arguments.job} is a workload, captured on {count_of(ranks, 'rank')}; "
             "give one number of nodes, or the job file"
         )
-    return simulate_workload(workload, machine, nodes[0], plugins=plugins, seed=arguments.seed)
+    begin(f"simulating {count_of(nodes[0], 'node')}", 1)
+    return simulate_workload(workload, machine, nodes[0], plugins=plugins, seed=seed, watch=watch)
 
 
-def _progress(nodes: int) -> None:
-    if sys.stderr.isatty():
-        print(f"simulating {count_of(nodes, 'node')} …", file=sys.stderr)
+def _workload(path: Path, begin: Begin) -> Workload:
+    """One that was captured, or that traces tell."""
+    if path.is_dir():
+        return read_traces(path, progress=lambda ranks: begin("reading traces", ranks))
+    return workload_file.load(path)
 
 
 def _text(report: Report, machine: Machine) -> str:

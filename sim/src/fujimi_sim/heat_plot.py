@@ -19,7 +19,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from fujimi_sim.network.bench import Timed
 from fujimi_sim.network.heat import Busy, Heat
-from fujimi_sim.plot import image, require_drawable, write
+from fujimi_sim.output_files import write
+from fujimi_sim.plot import image, require_drawable
 
 KINDS = (".json", ".png", ".svg")
 _MEAN, _MAX, _INK, _NO_LINK = "#9fb8c8", "#2a6f97", "#444444", "#dddddd"

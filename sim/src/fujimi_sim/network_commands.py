@@ -27,6 +27,7 @@ from fujimi_sim.network.bench import (
 )
 from fujimi_sim.network.description import Part, Quantity, axis_name, part_description, quantities
 from fujimi_sim.network.heat import heat
+from fujimi_sim.progress_bar import progress_bar
 
 ALL = "all"
 BARRIER = "barrier"
@@ -155,11 +156,14 @@ def _bench(arguments: argparse.Namespace, plugins: Plugins) -> int:
         machine = with_ranks_per_node(machine, arguments.ranks_per_node)
     sizes = _sizes(arguments)
     found: list[Timed] = []
-    for nodes in _nodes(arguments):
-        part = part_of(machine, nodes=nodes, shape=arguments.shape, plugins=plugins)
-        bench = Bench(machine, part, plugins=plugins)
-        for nbytes in sizes:
-            found += _run(bench, nbytes, arguments)
+    counts = _nodes(arguments)
+    with progress_bar() as begin:
+        for nodes in counts:
+            part = part_of(machine, nodes=nodes, shape=arguments.shape, plugins=plugins)
+            bench = Bench(machine, part, plugins=plugins)
+            for nbytes in sizes:
+                begin(f"{arguments.collective} on {count_of(len(part.nodes), 'node')}", len(counts) * len(sizes))
+                found += _run(bench, nbytes, arguments)
     print(json.dumps([to_table(each) for each in found], indent=2) if arguments.json else _bench_text(found, machine))
     if arguments.plot:
         _plot(bench, found, arguments.plot)

@@ -1,15 +1,12 @@
-"""Pictures of a report: PNG, SVG, one HTML page, or its numbers as JSON."""
+"""Pictures of a report: PNG, SVG, or its numbers as JSON."""
 
-import html
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-from fujimi_core.errors import FujimiError, RunError, unknown
 from fujimi_core.machine import Machine
 from fujimi_core.records import to_table
 from fujimi_core.units import count_of, format_quantity
@@ -17,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
-from fujimi_sim import summary
+from fujimi_sim.output_files import require_writable, write
 from fujimi_sim.simulation import Point, Report
 
 _BLUE, _ORANGE, _GREY, _INK = "#2a6f97", "#e07a5f", "#c9c9c9", "#444444"
@@ -40,15 +37,7 @@ def require_drawable(path: Path, kinds: Collection[str] | None = None) -> None:
     Raises:
         FujimiError: If its ending is unknown, or it cannot be written.
     """
-    known = _WRITERS if kinds is None else kinds
-    if path.suffix.lower() not in known:
-        raise FujimiError(f"--plot {path}: {unknown('kind of file', path.suffix, known)}")
-    if not path.parent.is_dir():
-        raise FujimiError(f"--plot {path}: there is no directory {path.parent}; make it, or choose another")
-    if path.is_dir():
-        raise FujimiError(f"--plot {path}: this is a directory; add the name of a file")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise FujimiError(f"--plot {path}: no permission to write it; choose another place")
+    require_writable("--plot", path, kinds=_WRITERS if kinds is None else kinds)
 
 
 def draw(report: Report, machine: Machine, path: Path) -> None:
@@ -58,18 +47,6 @@ def draw(report: Report, machine: Machine, path: Path) -> None:
         RunError: If the file cannot be written.
     """
     write(_WRITERS[path.suffix.lower()](report, machine), path)
-
-
-def write(content: bytes, path: Path) -> None:
-    """Write a picture.
-
-    Raises:
-        RunError: If the file cannot be written.
-    """
-    try:
-        path.write_bytes(content)
-    except OSError as wrong:
-        raise RunError(f"cannot write {path}: {wrong}") from None
 
 
 def figure(report: Report, *, title: str = "") -> Figure:
@@ -166,40 +143,8 @@ def _json(report: Report, _machine: Machine) -> bytes:
     return (json.dumps(to_table(report), indent=2) + "\n").encode()
 
 
-def _page(report: Report, machine: Machine) -> bytes:
-    title = html.escape(f"{report.job} on {machine.title}")
-    svg = image(figure(report), "svg").decode()
-    svg = svg[svg.index("<svg") :]
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in summary.HEADER)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in summary.row(point)) + "</tr>"
-        for point in report.points
-    )
-    notes = html.escape(f"A prediction, {summary.cost(report)}; {summary.memory(report, machine)}.")
-    # in a script, nothing but the end tag and the beginning of a comment is markup
-    data = json.dumps(to_table(report)).replace("<", "\\u003c")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; }}
-svg {{ max-width: 100%; height: auto; }}
-.scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3rem 0.6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
-</style></head><body>
-<h1>{title}</h1>
-{svg}
-<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
-<p>{notes}</p>
-<script type="application/json" id="report">{data}</script>
-</body></html>
-""".encode()
-
-
 _WRITERS: dict[str, Callable[[Report, Machine], bytes]] = {
     ".png": lambda report, machine: image(figure(report, title=f"{report.job}\n{machine.title}"), "png"),
     ".svg": lambda report, machine: image(figure(report, title=f"{report.job}\n{machine.title}"), "svg"),
-    ".html": _page,
     ".json": _json,
 }

@@ -32,6 +32,23 @@ class Communication(Protocol):
         ...
 
 
+class Observer(Protocol):
+    """Sees all that is done, in the order in which it is accounted for."""
+
+    def __call__(self, index: int, role: Role, step: Step, *, ready: Seconds, start: Seconds, end: Seconds) -> None:
+        """Hear of a step; the times have one entry for each rank of the role.
+
+        Args:
+            index: Counts the roles that are replayed, of which a role of the workload may become several.
+            role: Who did it.
+            step: What.
+            ready: When the stream and all that the step waits for were done.
+            start: When it began; before that it waited for other ranks.
+            end: When it ended.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replay:
     """What each rank spent the step on; every array has one entry a rank.
@@ -60,6 +77,7 @@ def replay(
     communication: Communication,
     slowness: Seconds,
     issue_s: float = 0.0,
+    observer: Observer | None = None,
 ) -> Replay:
     """Run one step of every rank.
 
@@ -72,6 +90,7 @@ def replay(
         communication: Time of collectives and messages.
         slowness: Factor on each rank's kernels, shape (ranks,).
         issue_s: Time of the host to start one kernel, while earlier ones run.
+        observer: Who is told of each step.
 
     Raises:
         WorkloadError: If ranks wait for each other forever, or do not agree on what they exchange.
@@ -80,7 +99,14 @@ def replay(
     roles = unchained(mesh, workload.roles)
     meetings, mailboxes = Meetings(env, mesh, roles), Mailboxes(env, mesh, roles)
     actors = [
-        _Actor(env, index, role=role, slowness=slowness[mesh.slice(role.where)], communication=communication)
+        _Actor(
+            env,
+            index,
+            role=role,
+            slowness=slowness[mesh.slice(role.where)],
+            communication=communication,
+            observer=observer,
+        )
         for index, role in enumerate(roles)
     ]
     processes = [
@@ -99,7 +125,14 @@ class _Actor:
     """All ranks of one role: their clocks, and what they spent their time on."""
 
     def __init__(
-        self, env: simpy.Environment, index: int, *, role: Role, slowness: Seconds, communication: Communication
+        self,
+        env: simpy.Environment,
+        index: int,
+        *,
+        role: Role,
+        slowness: Seconds,
+        communication: Communication,
+        observer: Observer | None,
     ) -> None:
         self.role = role
         self.waits_for = ""
@@ -109,6 +142,7 @@ class _Actor:
         self._index = index
         self._slowness = slowness
         self._communication = communication
+        self._observer = observer
         self._under_way: list[_Interval] = []  # on the communication stream; what follows on compute may overlap it
         self._waits: list[_Interval] = []  # of the compute stream; what follows on communication may overlap them
 
@@ -121,6 +155,8 @@ class _Actor:
             ready = functools.reduce(np.maximum, (ends[wait] for wait in step.waits), self.clock[step.stream])
             yield self._env.timeout(max(0.0, float(ready.max()) - self._env.now))
             start, end = yield from self._work(step, ready, meetings, mailboxes)
+            if self._observer:
+                self._observer(self._index, self.role, step, ready=ready, start=start, end=end)
             self._spend(step, start, end, remember=overtaken[index])
             for wait in step.waits:
                 waiters[wait] -= 1

@@ -6,22 +6,24 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from fujimi_core.device import Device
 from fujimi_core.errors import JobError, MachineError, WorkloadError
 from fujimi_core.job import Job, Precision
 from fujimi_core.machine import Machine
+from fujimi_core.network import Topology
+from fujimi_core.placement import Placement
 from fujimi_core.plan import plan_of
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
-from fujimi_core.workload import Kernel, Workload
+from fujimi_core.workload import Kernel, Memory, Workload
 
 from fujimi_sim.kernels.model import peak_flops_per_s
 from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
-from fujimi_sim.replay import replay
+from fujimi_sim.replay import Observer, replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class Point:
         fraction_of_peak: ``flops_per_s`` over the devices' peak in the type of most of the arithmetic.
         parallel_efficiency: Samples a second and node, over those of the fewest nodes on which the plan can run. Of a
             workload, which was captured at one size only: mean compute time at average speed over the time of the step.
-        memory_bytes_per_rank: High-water mark of the rank that needs most.
+        memory_bytes_per_rank: High-water mark of the rank that needs most; 0 if the workload does not tell.
+        memory: What that rank holds then.
     """
 
     nodes: int
@@ -57,6 +60,7 @@ class Point:
     fraction_of_peak: float
     parallel_efficiency: float
     memory_bytes_per_rank: int
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,33 @@ class Report:
     simulation: Cost
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Setting:
+    """One size, ready to be replayed.
+
+    Args:
+        workload: What each rank does.
+        machine: The whole machine.
+        nodes: Of it that are used.
+        topology: That part of its network.
+        placement: Where the ranks are.
+        communication: How long collectives and messages take there.
+        kernel_seconds: How long a kernel takes on a rank of average speed.
+    """
+
+    workload: Workload
+    machine: Machine
+    nodes: int
+    topology: Topology
+    placement: Placement
+    communication: CommunicationTimer
+    kernel_seconds: Callable[[Kernel], float]
+
+
+#: Asked at every size who observes its replay; None for nobody.
+Watch = Callable[[Setting], Observer | None]
+
+
 def simulate_job(
     job: Job,
     machine: Machine,
@@ -97,7 +128,8 @@ def simulate_job(
     plugins: Plugins,
     seed: int = 0,
     weak: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, Sequence[int]], None] = lambda _count, _sizes: None,
+    watch: Watch | None = None,
 ) -> Report:
     """Capture a job at each size and replay it there; on the fewest nodes too, for the efficiency.
 
@@ -108,7 +140,8 @@ def simulate_job(
         plugins: Who captures, offers networks, places ranks and knows kernels.
         seed: Of the noise; the same seed gives the same figures.
         weak: Turn a global batch into the batch that each rank has of it on the first number of nodes.
-        progress: Told each number of nodes before it is simulated.
+        progress: Told each number of nodes before it is simulated, and all of them in that order.
+        watch: Who may see each size.
 
     Raises:
         JobError: If no number of nodes is given, or the job's batch does not divide into the ranks.
@@ -126,11 +159,13 @@ def simulate_job(
         plan_of(job, count * devices)  # refused before the first capture, not after the last
 
     def point(count: int) -> Point:
-        progress(count)
-        return simulate(plugins.capture(job, count * devices), machine, count, plugins=plugins, seed=seed)
+        progress(count, sizes)
+        workload = plugins.capture(job, count * devices)
+        return simulate(workload, machine, count, plugins=plugins, seed=seed, watch=watch)
 
     fewest = fewest_nodes(job, devices)
-    simulated = {count: point(count) for count in sorted({fewest, *nodes})}
+    sizes = sorted({fewest, *nodes})
+    simulated = {count: point(count) for count in sizes}
     each = simulated[fewest].samples_per_s / fewest
     points = [
         replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * each))
@@ -151,17 +186,33 @@ def fewest_nodes(job: Job, devices: int) -> int:
     return math.lcm(copy, devices) // devices
 
 
-def simulate_workload(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins, seed: int = 0) -> Report:
+def simulate_workload(
+    workload: Workload,
+    machine: Machine,
+    nodes: int,
+    *,
+    plugins: Plugins,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Report:
     """Replay a workload at the size at which it was captured.
 
     Raises:
         MachineError: If that is not the size of the machine's part, or the machine has not so many nodes.
     """
-    point = simulate(workload, machine, nodes, plugins=plugins, seed=seed)
+    point = simulate(workload, machine, nodes, plugins=plugins, seed=seed, watch=watch)
     return Report(machine=machine.name, job=workload.job, points=(point,), simulation=_cost())
 
 
-def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins, seed: int = 0) -> Point:
+def simulate(
+    workload: Workload,
+    machine: Machine,
+    nodes: int,
+    *,
+    plugins: Plugins,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Point:
     """Replay one step of a workload on so many nodes.
 
     Raises:
@@ -182,16 +233,27 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     communication = CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins)
     kernel_seconds = _remembered(plugins, machine.node.device)
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
+    setting = Setting(
+        workload=workload,
+        machine=machine,
+        nodes=nodes,
+        topology=topology,
+        placement=placement,
+        communication=communication,
+        kernel_seconds=kernel_seconds,
+    )
     result = replay(
         workload,
         kernel_seconds=kernel_seconds,
         communication=communication,
         slowness=slowness,
         issue_s=machine.node.device.issue_s,
+        observer=watch(setting) if watch else None,
     )
     if not result.step_s:
         raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
     flops_per_s = workload.flops / result.step_s
+    memory = max((role.memory for role in workload.roles), key=lambda each: each.peak_bytes)
     return Point(
         nodes=nodes,
         ranks=ranks,
@@ -204,7 +266,8 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
         flops_per_s=flops_per_s,
         fraction_of_peak=flops_per_s / (ranks * _peak(workload, machine.node.device)) if flops_per_s else 0.0,
         parallel_efficiency=float((result.compute_s / slowness).mean()) / result.step_s,
-        memory_bytes_per_rank=max(role.memory.peak_bytes for role in workload.roles),
+        memory_bytes_per_rank=memory.peak_bytes,
+        memory=memory,
     )
 
 
@@ -237,6 +300,8 @@ def _remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
     known: dict[tuple[object, ...], float] = {}
 
     def seconds(kernel: Kernel) -> float:
+        if kernel.seconds is not None:
+            return kernel.seconds
         key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes, kernel.traits)
         if key not in known:
             known[key] = plugins.kernel_seconds(kernel, device)

@@ -27,11 +27,13 @@ class Step:
         stream: Which.
         waits: Indices of earlier steps that must have ended, besides the one before on the stream.
         work: What it is.
+        events: Indices of the role's events that it is made of, in order of issue.
     """
 
     stream: Stream
     waits: tuple[int, ...]
     work: Compute | Collective | Send | Recv
+    events: tuple[int, ...]
 
 
 def steps_of(
@@ -50,30 +52,39 @@ def steps_of(
     awaited = {wait for event in events for wait in event.waits}
     growing: dict[Stream, int] = {}  # run that the next kernel on a stream may join
     step_of: list[int] = []
-    firsts: list[Event] = []
-    seconds: list[float] = []
-    issued: list[float] = []
+    made: list[_Growing] = []
     host_s = 0.0
     for index, event in enumerate(events):
         step = growing.pop(event.stream, None)
         if step is None or event.waits or not isinstance(event, Kernel):
-            step = len(firsts)
-            firsts.append(event)
-            seconds.append(0.0)
-            issued.append(0.0)
+            step = len(made)
+            made.append(_Growing(event))
+        made[step].events.append(index)
         if isinstance(event, Kernel):
             host_s += issue_s
             took = kernel_seconds(event)
-            seconds[step] += took
-            issued[step] = max(issued[step], host_s) + took
+            made[step].seconds += took
+            made[step].issued_s = (max(made[step].issued_s, host_s) + took) if issue_s else 0.0
             if index not in awaited:
                 growing[event.stream] = step
         step_of.append(step)
-    return [
-        Step(
+    return [each.finished(step_of) for each in made]
+
+
+class _Growing:
+    """A step to which kernels may still be added."""
+
+    def __init__(self, first: Event) -> None:
+        self.first = first
+        self.events: list[int] = []
+        self.seconds = self.issued_s = 0.0
+
+    def finished(self, step_of: list[int]) -> Step:
+        """The step, when it is known which step each event is in."""
+        first = self.first
+        return Step(
             stream=first.stream,
             waits=tuple(sorted({step_of[wait] for wait in first.waits})),
-            work=Compute(seconds=total, issued_s=earliest if issue_s else 0.0) if isinstance(first, Kernel) else first,
+            work=Compute(seconds=self.seconds, issued_s=self.issued_s) if isinstance(first, Kernel) else first,
+            events=tuple(self.events),
         )
-        for first, total, earliest in zip(firsts, seconds, issued, strict=True)
-    ]

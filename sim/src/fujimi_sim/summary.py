@@ -54,6 +54,8 @@ def too_large(report: Report, machine: Machine) -> list[int]:
 def memory(report: Report, machine: Machine) -> str:
     """Tell whether a rank fits into its device's memory at every size."""
     device = machine.node.device
+    if not any(point.memory_bytes_per_rank for point in report.points):
+        return "memory: the workload does not tell"
     need = format_quantity(max(point.memory_bytes_per_rank for point in report.points), "B")
     has = f"{format_quantity(device.memory_bytes, 'B')} of {device.name}"
     sizes = too_large(report, machine)

@@ -18,6 +18,7 @@ from fujimi_sim.network.comparison import Compared, compare
 from fujimi_sim.network.fitting import Fitted, fit
 from fujimi_sim.network.fitting_text import fitted_toml
 from fujimi_sim.network.own_format import OWN_FORMAT
+from fujimi_sim.progress_bar import progress_bar, tracked
 
 _FILES_HELP = (
     "measurements: a CSV file with the columns of one that a plugin offers, or"
@@ -75,9 +76,11 @@ def _fit(arguments: argparse.Namespace, plugins: Plugins) -> int:
     measured = _measurements(arguments, machine.name, plugins)
     # Of published files only the rows that are meant for it; of the user's own all.
     rows = measured if arguments.files else [each for each in measured if each.fitted]
-    compared, left_out = compare(rows, machine, plugins=plugins)
+    compared, left_out = compare(tracked(rows, "routing"), machine, plugins=plugins)
     print(f"fitting to {len(compared)} rows; {len(left_out)} are not modelled", file=sys.stderr)
-    found = fit(compared, machine)
+    with progress_bar() as begin:
+        begin("fitting", 1)
+        found = fit(compared, machine)
     print(json.dumps(_fit_table(found), indent=2) if arguments.json else fitted_toml(found))
     return 0
 
@@ -93,7 +96,7 @@ def _fit_table(found: Fitted) -> dict[str, object]:
 def _validate(arguments: argparse.Namespace, plugins: Plugins) -> int:
     machine = plugins.machine(arguments.machine)
     measured = _measurements(arguments, machine.name, plugins)
-    compared, left_out = compare(measured, machine, plugins=plugins)
+    compared, left_out = compare(tracked(measured, "comparing"), machine, plugins=plugins)
     if not compared:
         raise MachineError(f"none of {len(left_out)} measurements is of an algorithm that is modelled")
     if arguments.rows:

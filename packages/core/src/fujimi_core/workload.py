@@ -57,6 +57,7 @@ class Kernel:
         phase: ``forward``, ``backward`` or ``optimizer``.
         traits: What else its time depends on.
         waits: Indices of earlier events of the role that must have ended, besides the one before on the stream.
+        seconds: Time that somebody measured, which no model of a device is asked for then; None for a capture.
     """
 
     KIND: ClassVar[str] = "kernel"
@@ -69,9 +70,10 @@ class Kernel:
     traits: tuple[Trait, ...] = ()
     stream: Stream = Stream.COMPUTE
     waits: tuple[int, ...] = ()
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "flops", "nbytes")
+        at_least(self, 0, "flops", "nbytes", *(["seconds"] if self.seconds is not None else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

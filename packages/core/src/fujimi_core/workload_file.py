@@ -75,7 +75,9 @@ def _lines(workload: Workload) -> Iterator[bytes]:
         del table["events"]
         yield encode(table | {"event_count": len(role.events)})
         for event in role.events:
-            yield encode({"event": event.KIND} | to_table(event))
+            yield encode(
+                {"event": event.KIND} | {key: value for key, value in to_table(event).items() if value is not None}
+            )
 
 
 def _read(path: Path) -> list[bytes]:
