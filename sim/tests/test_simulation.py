@@ -54,7 +54,10 @@ def test_fields_of_a_point_are_what_they_are_said_to_be(machine: Machine, plugin
     assert all_reduce_s > 1e6 / 1e9  # the buffer has to pass the interface at least once
     step_s = 0.02 + all_reduce_s
     flops_per_s = (8e9 + 3 * 16e9) / step_s
-    assert to_table(point) == pytest.approx(
+    table = to_table(point)
+    parts = {part["name"]: (part["count"], part["seconds"]) for part in table.pop("breakdown")}
+    assert parts == {"aten.mm": (1, pytest.approx(point.compute_s)), "all_reduce": (1, pytest.approx(all_reduce_s))}
+    assert table == pytest.approx(
         {
             "nodes": 4,
             "ranks": 4,
@@ -68,6 +71,7 @@ def test_fields_of_a_point_are_what_they_are_said_to_be(machine: Machine, plugin
             "fraction_of_peak": flops_per_s / 4e12,
             "parallel_efficiency": (0.01 + 3 * 0.02) / 4 / step_s,
             "memory_bytes_per_rank": 5 * 10**9,
+            "memory_fits": False,
         }
     )
 

@@ -8,9 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fujimi_core import job as jobs
-from fujimi_core import workload_file
-from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
@@ -19,7 +16,8 @@ from fujimi_core.tables import table
 from fujimi_core.units import count_of
 
 from fujimi_sim import summary
-from fujimi_sim.simulation import Report, simulate_job, simulate_workload
+from fujimi_sim.files import simulate_file
+from fujimi_sim.simulation import Report
 
 
 def commands() -> list[Command]:
@@ -43,6 +41,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="seed of the noise; default 0")
     parser.add_argument(
         "--weak", action="store_true", help="keep the batch of a rank as on the first N, instead of a global batch"
+    )
+    parser.add_argument(
+        "--breakdown", action="store_true", help="show which operators and collectives take the time; JSON always does"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the scaling curve: .png, .svg, .html or .json")
@@ -73,9 +74,21 @@ def _simulate(arguments: argparse.Namespace, plugins: Plugins) -> int:
 
             require_drawable(arguments.plot)
         machine = plugins.machine(arguments.machine)
-        report = _report(arguments, machine, plugins)
-        print(json.dumps(to_table(report), indent=2) if arguments.json else _text(report, machine))
-        if arguments.json and summary.too_large(report, machine):
+        report = simulate_file(
+            arguments.job,
+            machine,
+            arguments.nodes,
+            plugins=plugins,
+            seed=arguments.seed,
+            weak=arguments.weak,
+            progress=_progress,
+        )
+        print(
+            json.dumps(to_table(report), indent=2)
+            if arguments.json
+            else _text(report, machine, breakdown=arguments.breakdown)
+        )
+        if arguments.json and summary.too_large(report):
             print(summary.memory(report, machine), file=sys.stderr)
         if arguments.plot:
             draw(report, machine, arguments.plot)
@@ -95,30 +108,15 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _report(arguments: argparse.Namespace, machine: Machine, plugins: Plugins) -> Report:
-    nodes: list[int] = arguments.nodes
-    if arguments.job.suffix == ".toml":
-        job = jobs.load(arguments.job)
-        return simulate_job(
-            job, machine, nodes, plugins=plugins, seed=arguments.seed, weak=arguments.weak, progress=_progress
-        )
-    workload = workload_file.load(arguments.job)
-    ranks = workload.mesh.world_size
-    if len(nodes) != 1 or arguments.weak:
-        asked = "--weak" if arguments.weak else f"--nodes {','.join(map(str, nodes))}"
-        raise MachineError(
-            f"{asked}: {arguments.job} is a workload, captured on {count_of(ranks, 'rank')}; "
-            "give one number of nodes, or the job file"
-        )
-    return simulate_workload(workload, machine, nodes[0], plugins=plugins, seed=arguments.seed)
-
-
 def _progress(nodes: int) -> None:
     if sys.stderr.isatty():
         print(f"simulating {count_of(nodes, 'node')} …", file=sys.stderr)
 
 
-def _text(report: Report, machine: Machine) -> str:
+def _text(report: Report, machine: Machine, *, breakdown: bool) -> str:
     rows = [summary.row(point) for point in report.points]
     title = f"{report.job} on {report.machine}: a prediction"
-    return "\n".join([title, table(summary.HEADER, rows), summary.memory(report, machine), summary.cost(report)])
+    parts = [summary.breakdown(point) for point in report.points] if breakdown else []
+    return "\n".join(
+        [title, table(summary.HEADER, rows), *parts, summary.memory(report, machine), summary.cost(report)]
+    )

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from fujimi_core.errors import JobError, MachineError, WorkloadError
@@ -17,6 +17,7 @@ from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
 from fujimi_core.workload import Kernel, Workload
 
+from fujimi_sim.breakdown import Part, breakdown
 from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
 from fujimi_sim.replay import replay
@@ -42,6 +43,8 @@ class Point:
         parallel_efficiency: Samples a second and node, over those of the fewest nodes on which the plan can run. Of a
             workload, which was captured at one size only: mean compute time at average speed over the time of the step.
         memory_bytes_per_rank: High-water mark of the rank that needs most.
+        memory_fits: Whether a device has as much.
+        breakdown: What the step consists of, the longest first.
     """
 
     nodes: int
@@ -56,6 +59,8 @@ class Point:
     fraction_of_peak: float
     parallel_efficiency: float
     memory_bytes_per_rank: int
+    memory_fits: bool
+    breakdown: tuple[Part, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +190,7 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
     if not result.step_s:
         raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
     flops_per_s = workload.flops / result.step_s
+    memory_bytes = max(role.memory.peak_bytes for role in workload.roles)
     return Point(
         nodes=nodes,
         ranks=ranks,
@@ -197,7 +203,9 @@ def simulate(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugi
         flops_per_s=flops_per_s,
         fraction_of_peak=flops_per_s / (ranks * _peak(workload, machine.node.device)) if flops_per_s else 0.0,
         parallel_efficiency=float((result.compute_s / slowness).mean()) / result.step_s,
-        memory_bytes_per_rank=max(role.memory.peak_bytes for role in workload.roles),
+        memory_bytes_per_rank=memory_bytes,
+        memory_fits=memory_bytes <= machine.node.device.memory_bytes,
+        breakdown=breakdown(workload, kernel_seconds=kernel_seconds, communication=communication),
     )
 
 
