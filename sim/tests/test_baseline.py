@@ -150,6 +150,14 @@ def test_smaller_buckets_are_told_in_sum_and_size_by_size() -> None:
     assert third == "of 200 kB by tree 0 -> 50 0 B -> 10 MB 0 s -> 100 ms +100 ms"
 
 
+def test_messages_of_several_sizes_are_told_without_an_algorithm() -> None:
+    parts = [replace(reduces(1, nbytes, 0.1, ""), name="send", axes=("pp",)) for nbytes in (1_000, 2_000)]
+    *_, sums, first, second = difference(changed([*POINT.breakdown, *parts], step_s=1.2))
+    assert sums == "send along pp backward 0 -> 2 0 B -> 3 kB 0 s -> 200 ms +200 ms"
+    assert first == "of 1 kB 0 -> 1 0 B -> 1 kB 0 s -> 100 ms +100 ms"
+    assert second == "of 2 kB 0 -> 1 0 B -> 2 kB 0 s -> 100 ms +100 ms"
+
+
 def test_sizes_that_matter_less_are_summed_up() -> None:
     sizes = [reduces(1, 1_000 + size, 0.01) for size in range(9)]
     lines = difference(changed([operator("mm", 0.8), *sizes], step_s=1.2))

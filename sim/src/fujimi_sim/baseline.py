@@ -16,7 +16,7 @@ from fujimi_core.units import count_of, format_quantity
 
 from fujimi_sim.breakdown import Part
 from fujimi_sim.simulation import Point
-from fujimi_sim.summary import count, label, rate
+from fujimi_sim.summary import count, label, rate, way
 
 FORMAT = 1
 #: Stored, so that another order of additions changes no file.
@@ -90,7 +90,7 @@ def difference(stored: Point, now: Point, *, tolerance: float) -> str:
         now: What is.
         tolerance: Share by which a figure may change: of the step for a time, of itself for others.
     """
-    changed = [row for row in _figures(stored, now, tolerance + _ROUNDING) if row]
+    changed = _figures(stored, now, tolerance + _ROUNDING)
     if not changed:
         return ""
     return "\n".join([table(("figure", "stored", "now", "change"), changed), "", _what_changed(stored, now)])
@@ -142,7 +142,7 @@ def _rows(group: list[_Pair]) -> list[list[str]]:
         return [[label(first), first.phase, *_cells(group)]]
     pairs = sorted((pair for pair in group if _differ(*pair)), key=lambda pair: -abs(_longer_s([pair])))
     rows = [[f"{first.name} along {', '.join(first.axes)}", first.phase, *_cells(group)]]
-    rows += [[f"  of {_bytes(is_.buffer_bytes)} by {is_.algorithm}", "", *_cells([(was, is_)])] for was, is_ in pairs]
+    rows += [[f"  of {_bytes(is_.buffer_bytes)}{way(is_)}", "", *_cells([(was, is_)])] for was, is_ in pairs]
     if len(pairs) > _SIZES:
         rows[_SIZES + 1 :] = [[f"  {count_of(len(pairs) - _SIZES, 'other')}", "", *_cells(pairs[_SIZES:])]]
     return rows

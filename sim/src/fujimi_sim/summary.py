@@ -71,8 +71,12 @@ def label(part: Part) -> str:
     """
     if not part.axes:
         return part.name
-    by = f" by {part.algorithm}" if part.algorithm else ""
-    return f"{part.name} of {format_quantity(part.buffer_bytes, 'B')} along {', '.join(part.axes)}{by}"
+    return f"{part.name} of {format_quantity(part.buffer_bytes, 'B')} along {', '.join(part.axes)}{way(part)}"
+
+
+def way(part: Part) -> str:
+    """Write how a collective is done; nothing of what has no algorithm."""
+    return f" by {part.algorithm}" if part.algorithm else ""
 
 
 def count(number: float) -> str:
