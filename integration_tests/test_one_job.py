@@ -20,6 +20,8 @@ KEYS = [
     "fraction_of_peak",
     "parallel_efficiency",
     "memory_bytes_per_rank",
+    "memory_fits",
+    "breakdown",
 ]
 
 

@@ -56,7 +56,7 @@ def test_table_has_a_row_a_size_and_says_whether_memory_fits(job_file: Path, plu
 
 KEYS = (
     "nodes ranks step_s compute_s communication_s exposed_communication_s idle_s samples_per_s flops_per_s "
-    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory"
+    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory memory_fits breakdown"
 )
 
 
@@ -102,6 +102,18 @@ def test_workload_gives_what_its_job_gives_but_for_the_efficiency(
 def test_weak_keeps_the_batch_of_the_first_size(job_file: Path, plugins: Plugins, capsys: Capture) -> None:
     assert simulate(plugins, job_file, "--machine", "toy", "--nodes", "4,48", "--weak", "--json") == 0
     assert [point["compute_s"] for point in points(capsys)] == [pytest.approx(0.16)] * 2
+
+
+def test_breakdown_of_every_size_follows_the_table(job_file: Path, plugins: Plugins, capsys: Capture) -> None:
+    assert simulate(plugins, job_file, "--machine", "toy", "--nodes", "16,64", "--breakdown") == 0
+    lines = capsys.readouterr().out.splitlines()
+    starts = [lines.index(line) for line in lines if line.startswith(("16 nodes: ", "64 nodes: "))]
+    assert len(starts) == 2
+    # 8 GFLOP a sample at 0.8 TFLOP/s, 4 samples and 1 sample of 64
+    products = [lines[start + 2].split() for start in starts]
+    assert [row[:3] for row in products] == [["aten.mm", "forward", "1"]] * 2
+    assert [row[5:7] for row in products] == [["40", "ms"], ["10", "ms"]]
+    assert all(lines[start + 3].startswith("all_reduce of 1 MB along dp by ") for start in starts)
 
 
 def test_seed_changes_the_noise_and_nothing_else(job_file: Path, plugins: Plugins, capsys: Capture) -> None:
@@ -183,6 +195,7 @@ def test_options_are_these(plugins: Plugins) -> None:
         "nodes": [1, 64],
         "seed": 0,
         "weak": False,
+        "breakdown": False,
         "json": False,
         "plot": None,
         "report": None,
@@ -255,9 +268,9 @@ def test_workload_that_was_cut_short_is_refused(workload_path: Path, plugins: Pl
     [
         (
             "--nodes 4,8",
-            "--nodes 4,8: {} is a workload, captured on 4 ranks; give one number of nodes, or the job file",
+            "on 4, 8 nodes: {} is a workload, captured on 4 ranks; give one number of nodes, or the job file",
         ),
-        ("--nodes 4 --weak", "--weak: {} is a workload, captured on 4 ranks; give one number of nodes"),
+        ("--nodes 4 --weak", "weak scaling: {} is a workload, captured on 4 ranks; give one number of nodes"),
         ("--nodes 8", "workload 'tiny' has 4 ranks, but 8 nodes of 'toy' have 8 devices: use --nodes 4, or capture"),
     ],
 )

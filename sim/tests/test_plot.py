@@ -33,6 +33,8 @@ def point(nodes: int, efficiency: float) -> Point:
         fraction_of_peak=0.5,
         parallel_efficiency=efficiency,
         memory_bytes_per_rank=10**9,
+        memory_fits=True,
+        breakdown=(),
     )
 
 

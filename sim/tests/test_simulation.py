@@ -60,8 +60,10 @@ def test_fields_of_a_point_are_what_they_are_said_to_be(machine: Machine, plugin
     assert all_reduce_s > 1e6 / 1e9  # the buffer has to pass the interface at least once
     step_s = 0.02 + all_reduce_s
     flops_per_s = (8e9 + 3 * 16e9) / step_s
-    figures = {key: value for key, value in to_table(point).items() if "memory" not in key}
-    assert figures == pytest.approx(
+    table = {key: value for key, value in to_table(point).items() if "memory" not in key}
+    parts = {part["name"]: (part["count"], part["seconds"]) for part in table.pop("breakdown")}
+    assert parts == {"aten.mm": (1, pytest.approx(point.compute_s)), "all_reduce": (1, pytest.approx(all_reduce_s))}
+    assert table == pytest.approx(
         {
             "nodes": 4,
             "ranks": 4,
@@ -78,6 +80,7 @@ def test_fields_of_a_point_are_what_they_are_said_to_be(machine: Machine, plugin
     )
     assert point.memory == Memory(peak_bytes=5 * 10**9)
     assert point.memory_bytes_per_rank == 5 * 10**9
+    assert not point.memory_fits
 
 
 def test_time_that_somebody_measured_is_taken_as_it_is(machine: Machine, plugins: Plugins) -> None:

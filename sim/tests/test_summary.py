@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from fujimi_core.machine import Machine
 from fujimi_sim import summary
+from fujimi_sim.breakdown import Part
 from fujimi_sim.simulation import Cost, Point, Report
 
 POINT = Point(
@@ -20,6 +21,8 @@ POINT = Point(
     fraction_of_peak=0.25,
     parallel_efficiency=0.5,
     memory_bytes_per_rank=2 * 10**9,
+    memory_fits=True,
+    breakdown=(),
 )
 
 
@@ -50,7 +53,7 @@ def test_rate_below_one_is_not_rounded_to_nothing() -> None:
 def test_memory_that_fits_is_said_to_fit(machine: Machine) -> None:
     small = replace(POINT, memory_bytes_per_rank=2**30)
     assert summary.memory(report(small), machine) == "memory: 1.074 GB a rank fits into the 1.074 GB of abacus"
-    assert summary.too_large(report(small), machine) == []
+    assert summary.too_large(report(small)) == []
 
 
 def test_workload_that_does_not_tell_its_memory_is_not_said_to_fit(machine: Machine) -> None:
@@ -64,11 +67,37 @@ def test_workload_that_does_not_tell_its_memory_is_not_said_to_fit(machine: Mach
 )
 def test_memory_that_does_not_fit_is_said_loudly_and_where(machine: Machine, nodes: list[int], where: str) -> None:
     fits = replace(POINT, nodes=4_096, memory_bytes_per_rank=10**6)
-    large = [replace(POINT, nodes=count) for count in nodes]
-    assert summary.too_large(report(*large, fits), machine) == nodes
+    large = [replace(POINT, nodes=count, memory_fits=False) for count in nodes]
+    assert summary.too_large(report(*large, fits)) == nodes
     assert summary.memory(report(*large, fits), machine) == (
         f"memory: DOES NOT FIT on {where}: up to 2 GB a rank, more than the 1.074 GB of abacus"
     )
+
+
+def test_breakdown_lists_the_longest_parts_and_sums_up_what_takes_a_hundredth_of_the_step() -> None:
+    reduce = Part(
+        name="all_reduce",
+        phase="backward",
+        axes=("dp", "sp"),
+        buffer_bytes=2_000_000,
+        algorithm="ring",
+        count=1.5,
+        nbytes=3_000_000.0,
+        seconds=0.4,
+    )
+    products, dust = operator("aten.mm", 1.5), [operator("aten.add", 0.012), operator("aten.mul", 0.008)]
+    title, header, *rows = summary.breakdown(replace(POINT, breakdown=(products, reduce, *dust))).splitlines()
+    assert title.startswith("1,024 nodes: where the step goes; ")
+    assert [" ".join(line.split()) for line in (header, *rows)] == [
+        "operator or collective phase count bytes time of step",
+        "aten.mm forward 2 10 B 1.5 s 75.0%",
+        "all_reduce of 2 MB along dp, sp by ring backward 1.5 3 MB 400 ms 20.0%",
+        "2 others 4 20 B 20 ms 1.0%",
+    ]
+
+
+def operator(name: str, seconds: float) -> Part:
+    return Part(name=name, phase="forward", count=2.0, nbytes=10.0, seconds=seconds)
 
 
 def test_cost_is_that_of_the_simulation() -> None:

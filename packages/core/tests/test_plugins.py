@@ -176,13 +176,22 @@ def test_capture_is_asked_with_job_model_and_ranks(job: Job, workload: Workload)
         plugins.capture(job, 9)
 
 
+def test_capture_without_what_captures_says_so_and_not_that_the_model_is_unknown(job: Job) -> None:
+    with pytest.raises(PluginError, match="no installed plugin captures jobs: pip install fujimi-train"):
+        asking().capture(job, 8)
+
+
 def test_capture_of_a_job_that_names_what_nobody_offers_is_refused(job: Job) -> None:
+    def fujimi_capture() -> None:
+        return None
+
+    train = ("train", plugin(fujimi_capture))
     models = SimpleNamespace(fujimi_models=KNOWN.fujimi_models)
     generators = SimpleNamespace(fujimi_generators=KNOWN.fujimi_generators)
     with pytest.raises(JobError, match=r"Unknown generator: 'fractal'"):
-        asking(("models", models)).capture(job, 8)
+        asking(("models", models), train).capture(job, 8)
     with pytest.raises(JobError, match=r"Unknown model: 'vit-tiny'"):
-        asking(("generators", generators)).capture(job, 8)
+        asking(("generators", generators), train).capture(job, 8)
 
 
 def test_capture_of_a_job_of_tokens_needs_no_generator(job: Job, workload: Workload) -> None:

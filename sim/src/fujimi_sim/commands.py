@@ -5,29 +5,25 @@ import contextlib
 import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from fujimi_core import job as jobs
-from fujimi_core import workload_file
-from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
 from fujimi_core.tables import table
 from fujimi_core.units import count_of
-from fujimi_core.workload import Workload
 
 from fujimi_sim import summary
-from fujimi_sim.chakra.reading import read_traces
 from fujimi_sim.chakra.schema import message
 from fujimi_sim.chakra.writing import write_traces
+from fujimi_sim.files import simulate_file
 from fujimi_sim.output_files import require_directory, require_writable, write
 from fujimi_sim.page_file import page
-from fujimi_sim.progress_bar import Begin, progress_bar
+from fujimi_sim.progress_bar import progress_bar
 from fujimi_sim.sight import Sight
-from fujimi_sim.simulation import Report, Watch, simulate_job, simulate_workload
+from fujimi_sim.simulation import Report
 from fujimi_sim.trace_file import trace
 
 
@@ -57,6 +53,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="seed of the noise; default 0")
     parser.add_argument(
         "--weak", action="store_true", help="keep the batch of a rank as on the first N, instead of a global batch"
+    )
+    parser.add_argument(
+        "--breakdown", action="store_true", help="show which operators and collectives take the time; JSON always does"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the scaling curve: .png, .svg or .json")
@@ -93,9 +92,22 @@ def _simulate(arguments: argparse.Namespace, plugins: Plugins) -> int:
         machine = plugins.machine(arguments.machine)
         sight = Sight(arguments.nodes) if arguments.report or arguments.trace or arguments.chakra else None
         with progress_bar() as begin:
-            report = _report(arguments, machine, plugins, sight, begin)
-        print(json.dumps(to_table(report), indent=2) if arguments.json else _text(report, machine))
-        if arguments.json and summary.too_large(report, machine):
+            report = simulate_file(
+                arguments.job,
+                machine,
+                arguments.nodes,
+                plugins=plugins,
+                seed=arguments.seed,
+                weak=arguments.weak,
+                begin=begin,
+                watch=sight,
+            )
+        print(
+            json.dumps(to_table(report), indent=2)
+            if arguments.json
+            else _text(report, machine, breakdown=arguments.breakdown)
+        )
+        if arguments.json and summary.too_large(report):
             print(summary.memory(report, machine), file=sys.stderr)
         if arguments.plot:
             from fujimi_sim.plot import draw
@@ -156,40 +168,10 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _report(
-    arguments: argparse.Namespace, machine: Machine, plugins: Plugins, watch: Watch | None, begin: Begin
-) -> Report:
-    nodes: list[int] = arguments.nodes
-    seed: int = arguments.seed
-    if arguments.job.suffix == ".toml":
-        job = jobs.load(arguments.job)
-
-        def progress(count: int, sizes: Sequence[int]) -> None:
-            begin(f"simulating {count_of(count, 'node')}", len(sizes))
-
-        return simulate_job(
-            job, machine, nodes, plugins=plugins, seed=seed, weak=arguments.weak, progress=progress, watch=watch
-        )
-    workload = _workload(arguments.job, begin)
-    ranks = workload.mesh.world_size
-    if len(nodes) != 1 or arguments.weak:
-        asked = "--weak" if arguments.weak else f"--nodes {','.join(map(str, nodes))}"
-        raise MachineError(
-            f"{asked}: {arguments.job} is a workload, captured on {count_of(ranks, 'rank')}; "
-            "give one number of nodes, or the job file"
-        )
-    begin(f"simulating {count_of(nodes[0], 'node')}", 1)
-    return simulate_workload(workload, machine, nodes[0], plugins=plugins, seed=seed, watch=watch)
-
-
-def _workload(path: Path, begin: Begin) -> Workload:
-    """One that was captured, or that traces tell."""
-    if path.is_dir():
-        return read_traces(path, progress=lambda ranks: begin("reading traces", ranks))
-    return workload_file.load(path)
-
-
-def _text(report: Report, machine: Machine) -> str:
+def _text(report: Report, machine: Machine, *, breakdown: bool) -> str:
     rows = [summary.row(point) for point in report.points]
     title = f"{report.job} on {report.machine}: a prediction"
-    return "\n".join([title, table(summary.HEADER, rows), summary.memory(report, machine), summary.cost(report)])
+    parts = [summary.breakdown(point) for point in report.points] if breakdown else []
+    return "\n".join(
+        [title, table(summary.HEADER, rows), *parts, summary.memory(report, machine), summary.cost(report)]
+    )

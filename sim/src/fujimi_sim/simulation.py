@@ -20,6 +20,7 @@ from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
 from fujimi_core.workload import Kernel, Memory, Workload
 
+from fujimi_sim.breakdown import Part, breakdown
 from fujimi_sim.kernels.model import peak_flops_per_s
 from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
@@ -46,6 +47,8 @@ class Point:
             workload, which was captured at one size only: mean compute time at average speed over the time of the step.
         memory_bytes_per_rank: High-water mark of the rank that needs most; 0 if the workload does not tell.
         memory: What that rank holds then.
+        memory_fits: Whether a device has as much.
+        breakdown: What the step consists of, the longest first.
     """
 
     nodes: int
@@ -60,7 +63,9 @@ class Point:
     fraction_of_peak: float
     parallel_efficiency: float
     memory_bytes_per_rank: int
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory
+    memory_fits: bool
+    breakdown: tuple[Part, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +273,8 @@ def simulate(
         parallel_efficiency=float((result.compute_s / slowness).mean()) / result.step_s,
         memory_bytes_per_rank=memory.peak_bytes,
         memory=memory,
+        memory_fits=memory.peak_bytes <= machine.node.device.memory_bytes,
+        breakdown=breakdown(workload, kernel_seconds=kernel_seconds, communication=communication),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fujimi_core.checks import above_zero, at_least
+from fujimi_core.checks import above_zero, at_least, within
 from fujimi_core.device import Device
 from fujimi_core.errors import MachineError
 from fujimi_core.facilities import Power, Reliability, Startup, Storage

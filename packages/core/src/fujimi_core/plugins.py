@@ -206,12 +206,15 @@ class Plugins:
             JobError: If no plugin offers the model or the generator that it names.
             PluginError: If no plugin captures jobs.
         """
+        nobody = PluginError("no installed plugin captures jobs: pip install fujimi-train, or give a workload file")
+        if not self._implementations("fujimi_capture"):
+            raise nobody  # not that its model is unknown: that comes with what captures
         if not job.data.is_tokens:
             self.generator(job.data.family)
         model = self.model(job.model.name)
         workload: Workload | None = self._decide("fujimi_capture", job=job, model=model, ranks=ranks)
         if workload is None:
-            raise PluginError("no installed plugin captures jobs: pip install fujimi-train, or give a workload file")
+            raise nobody
         return workload
 
     def place_ranks(self, mesh: Mesh, machine: Machine, topology: Topology, nodes: int) -> Placement:
