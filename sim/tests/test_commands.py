@@ -56,7 +56,7 @@ def test_table_has_a_row_a_size_and_says_whether_memory_fits(job_file: Path, plu
 
 KEYS = (
     "nodes ranks step_s compute_s communication_s exposed_communication_s idle_s samples_per_s flops_per_s "
-    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory memory_fits breakdown"
+    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory_fits memory breakdown"
 )
 
 

@@ -24,6 +24,8 @@ POINT = Point(
     fraction_of_peak=0.5,
     parallel_efficiency=0.75,
     memory_bytes_per_rank=2 * 10**9,
+    memory_fits=True,
+    breakdown=(),
     memory=Memory(peak_bytes=2 * 10**9, parameter_bytes=5 * 10**8, activation_bytes=10**9),
 )
 REPORT = Report(machine="toy", job="tiny", points=(POINT,), simulation=Cost(cpu_s=8.5, peak_rss_bytes=350 * 10**6))

@@ -196,6 +196,8 @@ class _Actor:
             self.exposed_s += _overlap(start, end, self._waits)
             self._under_way.append((start, end, float(end.max())))
             self._waits = _after(self._waits, end)
+        elif step.stream is Stream.SENDING:
+            self.communication_s += took
         else:
             self._wait(start, remember=remember)
             if isinstance(step.work, Compute):

@@ -63,8 +63,8 @@ class Point:
     fraction_of_peak: float
     parallel_efficiency: float
     memory_bytes_per_rank: int
-    memory: Memory
     memory_fits: bool
+    memory: Memory = field(default_factory=Memory)
     breakdown: tuple[Part, ...] = field(repr=False)
 
 

@@ -18,15 +18,15 @@ from fujimi_sim.network.comparison import Compared, compare
 from fujimi_sim.network.fitting import Fitted, fit
 from fujimi_sim.network.fitting_text import fitted_toml
 from fujimi_sim.network.own_format import OWN_FORMAT
+from fujimi_sim.published import with_section
 from fujimi_sim.progress_bar import progress_bar, tracked
 
 _FILES_HELP = (
     "measurements: a CSV file with the columns of one that a plugin offers, or"
     f" {', '.join(OWN_FORMAT.columns)}; default: those that plugins offer"
 )
-PAGE = """# Validation of the network
-
-Made by `fujimi validate network --page docs/validation.md`; do not edit.
+_TITLE = "Validation of the network"
+PAGE = """Made by `fujimi validate network --page docs/validation.md`; do not edit.
 
 ## Collectives, against measurements
 
@@ -106,7 +106,7 @@ def _validate(arguments: argparse.Namespace, plugins: Plugins) -> int:
             each.source for each in plugins.measurements().values() if each.machine == machine.name
         ]
         text = PAGE.format(collectives=report.page(compared, left_out, sources=sources), flows=flows.table())
-        _write(arguments.page, text)
+        write_section(arguments.page, _TITLE, text)
     summary = report.summary(compared)
     if arguments.json:
         print(json.dumps({name: asdict(errors) for name, errors in summary.items()}, indent=2))
@@ -140,8 +140,14 @@ def _write_rows(compared: Sequence[Compared], path: Path) -> None:
         raise MachineError(f"cannot write {path}: {wrong}") from None
 
 
-def _write(path: Path, text: str) -> None:
+def write_section(path: Path, title: str, text: str) -> None:
+    """Write one section of a page, whose others stay as they are.
+
+    Raises:
+        MachineError: If that cannot be done.
+    """
     try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as wrong:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(with_section(before, title, text), encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
         raise MachineError(f"cannot write {path}: {wrong}") from None

@@ -78,6 +78,8 @@ def point(nodes: int, efficiency: float) -> Point:
         fraction_of_peak=0.5,
         parallel_efficiency=efficiency,
         memory_bytes_per_rank=memory.peak_bytes,
+        memory_fits=True,
+        breakdown=(),
         memory=memory,
     )
 

@@ -17,6 +17,8 @@ class Stream(StrEnum):
 
     COMPUTE = "compute"
     COMMUNICATION = "communication"
+    #: Messages on their way out, for which no collective has to wait.
+    SENDING = "sending"
 
 
 class CollectiveKind(StrEnum):
@@ -110,7 +112,7 @@ class Send:
     axis: str
     offset: int
     phase: str = ""
-    stream: Stream = Stream.COMMUNICATION
+    stream: Stream = Stream.SENDING
     waits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -94,7 +94,7 @@ class Attention(nn.Module):
             mask_TT.fill_(-torch.inf).triu_(1)
         scale = self.head_width**-0.5
         scores_NTT = torch.baddbmm(mask_TT, query_NTW, key_NTW.transpose(1, 2), alpha=scale)
-        shares_NTT = F.dropout(scores_NTT.softmax(-1), self.dropout, self.training)
+        shares_NTT = dropped(scores_NTT.softmax(-1), self.dropout if self.training else 0.0)
         return torch.bmm(shares_NTT, value_NTW).unflatten(0, (batch, -1))
 
 
@@ -147,12 +147,22 @@ class Block(nn.Module):
         return x_BTD + self._dropped(self.fc2(hidden))
 
     def _dropped(self, branch_BTD: torch.Tensor) -> torch.Tensor:
-        if self.dropout:
-            branch_BTD = F.dropout(branch_BTD, self.dropout, self.training)
+        branch_BTD = dropped(branch_BTD, self.dropout if self.training else 0.0)
         if not self.training or self.drop_path == 0:
             return branch_BTD
         keep = 1 - self.drop_path
         return branch_BTD * (branch_BTD.new_empty(branch_BTD.shape[0], 1, 1).bernoulli_(keep) / keep)
+
+
+def dropped(x: torch.Tensor, rate: float) -> torch.Tensor:
+    """Set elements to 0 at a rate, and scale the others up; in one operator, also on processors.
+
+    ``torch.nn.functional.dropout`` takes three there, and keeps the mask in the type of ``x``.
+    """
+    if rate == 0:
+        return x
+    y: torch.Tensor = torch.native_dropout(x, rate, True)[0]
+    return y
 
 
 def rising(highest: float, depth: int) -> list[float]:

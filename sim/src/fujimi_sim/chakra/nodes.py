@@ -150,7 +150,7 @@ class NodeReader:
             what = self._passed(node, attributes, where)
         else:
             raise WorkloadError(f"{where} is of type {node.type}; known are 0 to 7")
-        usual = Stream.COMPUTE if isinstance(what, Computed) else Stream.COMMUNICATION
+        usual = {COMPUTE: Stream.COMPUTE, SEND: Stream.SENDING}.get(node.type, Stream.COMMUNICATION)
         stream = Stream(attributes.get("stream", usual))
         return _Read(what=what, phase=str(attributes.get("phase", "")), stream=stream)
 

@@ -120,7 +120,7 @@ class _Writer:
             "is_cpu_op": ("bool_val", False),
             "phase": ("string_val", event.phase),
         }
-        usual = Stream.COMPUTE if isinstance(event, Kernel) else Stream.COMMUNICATION
+        usual = {Kernel: Stream.COMPUTE, Send: Stream.SENDING}.get(type(event), Stream.COMMUNICATION)
         if event.stream is not usual:
             attributes["stream"] = ("string_val", event.stream.value)
         if isinstance(event, Kernel):

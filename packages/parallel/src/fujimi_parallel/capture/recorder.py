@@ -135,11 +135,15 @@ class Recorder(TorchDispatchMode):
             nbytes=_touched(func, inputs, outputs) + sum(each.nbytes for each in _written(func, args, kwargs, outputs)),
             phase=self._phase(),
             traits=_traits(func, args, inputs + outputs) if arithmetic else _order(inputs, outputs),
-            waits=(max(self._wait_for),) if self._wait_for else (),  # its stream has done those before by then
+            waits=self._latest_waits(),
         )
         self._wait_for.clear()
         self._last_kernel = len(self.events)
         self.events.append(event)
+
+    def _latest_waits(self) -> tuple[int, ...]:
+        """What is waited for, the latest on each stream: it has done those before by then."""
+        return tuple(sorted({self.events[index].stream: index for index in sorted(self._wait_for)}.values()))
 
     def _communication(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
         name = func._schema.name.split("::")[1]

@@ -7,8 +7,8 @@ import pytest
 from fujimi_core.device import Device
 from fujimi_core.errors import MachineError
 from fujimi_core.machine import Machine
-from fujimi_core.workload import Kernel
-from fujimi_sim.roofline import gemm_efficiency, kernel_seconds, peak_flops_per_s, products
+from fujimi_core.workload import Kernel, Trait
+from fujimi_sim.kernels.model import kernel_seconds, peak_flops_per_s
 
 MM = Kernel(op="aten.mm", shapes=((200, 300), (300, 400)), dtype="float32", flops=2 * 200 * 300 * 400, nbytes=8)
 
@@ -30,7 +30,8 @@ def test_compute_bound_kernel_takes_flops_over_peak(device: Device) -> None:
 
 def test_kernel_takes_the_longer_of_the_two(device: Device) -> None:
     assert kernel_seconds(replace(MM, nbytes=10**9), device) == pytest.approx(1.0)
-    assert kernel_seconds(replace(MM, flops=8 * 10**12, nbytes=10**9), device) == pytest.approx(10.0)
+    large = replace(MM, shapes=((2000, 10**6), (10**6, 2000)), flops=8 * 10**12, nbytes=10**9)
+    assert kernel_seconds(large, device) == pytest.approx(10.0)
 
 
 def test_every_kernel_costs_the_overhead_even_one_that_does_nothing(device: Device) -> None:
@@ -44,42 +45,10 @@ def test_product_whose_extent_is_the_half_extent_reaches_half_of_the_limit(devic
     assert kernel_seconds(MM, device) == pytest.approx(48e6 / 0.4e12)
 
 
-def test_efficiency_rises_from_nothing_to_its_limit() -> None:
-    reached = [gemm_efficiency(extent, limit=0.9, half_extent=100) for extent in (1e-9, 1, 100, 1e4, 1e12)]
-    assert reached == sorted(reached)
-    assert reached[0] == pytest.approx(0, abs=1e-10)
-    assert reached[2] == 0.45
-    assert reached[-1] == pytest.approx(0.9)
-
-
 BATCH, HEADS, QUERIES, EXTENT = 3, 12, 197, 64
 QKV = ((BATCH, HEADS, QUERIES, EXTENT),) * 3
 # as a capture writes them down: the first three tensors, which of the backward are the gradient, query and key
 ATTENTION = "aten._scaled_dot_product_flash_attention_for_cpu"
-
-
-@pytest.mark.parametrize(
-    ("op", "shapes", "expected"),
-    [
-        ("aten.mm", ((2, 3), (3, 4)), 1),
-        ("aten.addmm", ((4,), (2, 3), (3, 4)), 1),
-        ("aten.bmm", ((7, 2, 3), (7, 3, 4)), 7),
-        ("aten.baddbmm", ((2, 4), (7, 2, 3), (7, 3, 4)), 7),
-        (ATTENTION, QKV, BATCH * HEADS * 2),
-        (ATTENTION + "_backward", QKV, BATCH * HEADS * 5),
-        ("aten._scaled_dot_product_flash_attention", QKV, BATCH * HEADS * 2),
-        ("aten._scaled_dot_product_efficient_attention_backward", QKV, BATCH * HEADS * 5),
-        ("aten.bmm", (), 1),
-        ("aten.bmm", ((),), 1),
-        ("aten.bmm", ((0, 2, 3), (0, 3, 4)), 1),
-        (ATTENTION, (), 2),
-        (ATTENTION, ((), ()), 2),
-        ("acme.attention_of_another_layout", QKV, 1),
-        ("", (), 1),
-    ],
-)
-def test_products_inside_an_operator_are_counted(op: str, shapes: tuple[tuple[int, ...], ...], expected: int) -> None:
-    assert products(Kernel(op=op, shapes=shapes, dtype="float32", flops=0, nbytes=0)) == expected
 
 
 def test_batch_of_products_is_as_fast_as_one_of_them(device: Device) -> None:
@@ -117,3 +86,12 @@ def test_type_does_not_matter_where_there_is_no_arithmetic(device: Device) -> No
     kernel = Kernel(op="aten.copy_", dtype="int64", flops=0, nbytes=10**9)
     assert kernel_seconds(kernel, device) == pytest.approx(1.0)
     assert peak_flops_per_s(MM, device) == 1e12
+
+
+def test_odd_rows_slow_down_types_of_two_bytes_only(device: Device) -> None:
+    device = replace(
+        device, unaligned_efficiency=0.25, peak_flops_per_s={"float32": 1e12, "bfloat16": 1e12, "float16": 1e12}
+    )
+    for dtype, factor in (("float32", 1), ("bfloat16", 4), ("float16", 4)):
+        odd = replace(MM, dtype=dtype, traits=(Trait.UNALIGNED,))
+        assert kernel_seconds(odd, device) == pytest.approx(factor * 48e6 / 0.8e12)
