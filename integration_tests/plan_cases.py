@@ -138,8 +138,8 @@ def cases(ranks: int, *, quick: bool) -> list[Case]:
     """Plans for so many ranks.
 
     A few have each layout over the axes and each value of each option. After them come the layouts without any option,
-    and then what is needed until all values of any two options have met, the layout being one. All train for long, but on
-    16 ranks. Quick is the first few, and trains shortly.
+    and then what is needed until all values of any two options have met, the layout being one. All train for long, but
+    on 16 ranks. Quick is the first few, and trains shortly.
     """
     options = [_options(layout) for layout in _layouts(ranks)]
     few = rows = _rows(options, together=1)

@@ -133,10 +133,10 @@ class Two(nn.Module):
         return self.b(torch.tanh(self.a(x)))
 
 
-def shared_out(group, level, *, dtype=torch.float32, by_module=True, width=64):
+def shared_out(group, level, *, dtype=torch.float32, compute_dtype=torch.float32, by_module=True, width=64):
     """A model whose data-parallel ranks share so much."""
     model = Two(width)
-    data = DataParallel(group, level=level, dtype=dtype)
+    data = DataParallel(group, level=level, dtype=dtype, compute_dtype=compute_dtype)
     if by_module:
         for name, module in model.named_children():
             data.add({f"{name}.{key}": parameter for key, parameter in module.named_parameters()}, module=module)
@@ -171,7 +171,7 @@ def trained(group, level, *, passes=1, **how):
         data.begin()
         for number, x in enumerate(samples(group, passes)):
             data.last_pass = number == passes - 1
-            model(x).square().sum().backward()
+            model(x.to(data.compute_dtype)).square().sum().backward()
         data.finish()
         optimizer.step()
         data.updated()
@@ -191,6 +191,26 @@ def alone(group, *, passes=1):
     return {name: torch.stack([p.detach().flatten(), p.grad.flatten()]) for name, p in model.named_parameters()}
 
 
+def alone_with_copies(group, *, passes):
+    """The same with a bfloat16 copy of each parameter, whose gradients are summed in float32, rank by rank."""
+    model = Two()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    torch.manual_seed(9)
+    x = torch.randn(passes, group.size(), 4, 64)
+    for _ in range(3):
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        for part in x.flatten(0, 1):
+            copy = Two()
+            copy.load_state_dict(model.state_dict())
+            copy.bfloat16()(part.bfloat16()).square().sum().backward()
+            for parameter, of_copy in zip(model.parameters(), copy.parameters(), strict=True):
+                if of_copy.grad is not None:
+                    parameter.grad += of_copy.grad
+        optimizer.step()
+    return {name: torch.stack([p.detach().flatten(), p.grad.flatten()]) for name, p in model.named_parameters()}
+
+
 def furthest(found, right):
     """Over all parameters; the idle ones have no gradient."""
     assert not found["idle.weight"][1].any()
@@ -206,6 +226,14 @@ def zero(group):
         "from one process": [furthest(found, right) for found in levels],
         "two passes": [furthest(found, right_twice) for found in twice],
         "one unit": [furthest(trained(group, level, by_module=False), right) for level in range(3)],
+        "copies": [
+            furthest(
+                trained(group, level, passes=passes, compute_dtype=torch.bfloat16),
+                alone_with_copies(group, passes=passes),
+            )
+            for level in range(4)
+            for passes in (1, 2)
+        ],
         "bfloat16": [apart_in_bfloat16(group, level) for level in range(4)],
         "bytes": [bytes_alive(group, level) for level in range(4)],
     }

@@ -19,6 +19,26 @@ def test_parameters_and_gradients_after_three_steps_are_those_of_one_process(eng
         assert max(found["zero"][what]) < 5e-6
 
 
+def test_parameters_in_bfloat16_are_updated_by_float32_copies_at_every_level(engine):
+    for found in engine:
+        assert max(found["zero"]["copies"]) < 5e-6
+
+
+def test_copies_keep_what_bfloat16_would_round_away():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    data = DataParallel(None, level=0, compute_dtype=torch.bfloat16)
+    data.add(dict(model.named_parameters()))
+    (piece,) = data.pieces()
+    for _ in range(4):
+        with torch.no_grad():
+            piece.values.add_(2**-9)  # half of the least step of bfloat16 above 1 is 2 ** -8
+        data.updated()
+    assert model.weight.dtype is torch.bfloat16
+    assert model.weight.item() == 1 + 2**-7
+    assert data.parameter_bytes == 2 + 4
+
+
 def test_gradients_that_travel_in_bfloat16_are_rounded_to_it(engine):
     for found in engine:
         assert all(2**-12 < apart < 2**-7 for apart in found["zero"]["bfloat16"])

@@ -3,7 +3,8 @@ import math
 
 import pytest
 import torch
-from fujimi_train.blocks import Attention, Block, Linear
+from fujimi_core.job import AttentionKind
+from fujimi_train.blocks import Attention, Block, Linear, dropped
 from torch import nn
 
 
@@ -100,3 +101,31 @@ def test_initial_weights_have_the_deviation_asked_for():
     torch.manual_seed(0)
     assert torch.equal(layer.weight, nn.init.trunc_normal_(torch.empty(200, 300), std=0.05))  # what DeiT draws
     assert Linear(3, 2, bias=False).bias is None
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_unfused_attention_is_the_same(causal):
+    fused = attention(causal=causal)
+    unfused = copy.deepcopy(fused)
+    unfused.kind = AttentionKind.UNFUSED
+    x = torch.randn(2, 5, 24)
+    assert torch.allclose(unfused(x), slow(fused, x, heads=3) if not causal else fused(x), atol=1e-5)
+    grads = [torch.autograd.grad(module(x).square().sum(), module.qkv.weight)[0] for module in (fused, unfused)]
+    assert torch.allclose(*grads, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_leaves_out_a_share_and_keeps_the_mean():
+    torch.manual_seed(1)
+    y = dropped(torch.ones(100_000), 0.25)
+    assert y.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert (y == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    x = torch.ones(3)
+    assert dropped(x, 0.0) is x
+
+
+def test_nothing_is_dropped_when_not_training():
+    block = Block(24, 3, causal=True, drop_path=0.0, gelu="none", epsilon=1e-5, std=0.2, residual_std=0.2, dropout=0.5)
+    x = torch.randn(2, 5, 24)
+    assert not torch.equal(block(x), block(x))
+    block.eval()
+    assert torch.equal(block(x), block(x))

@@ -18,6 +18,8 @@ print(*sorted({"torch", "numba", "rich", "mpi4py"} & set(sys.modules)))
 """
 
 OFFERED = {model.name: model for model in fujimi_models()}
+OF_ANY_SIZE = ("vit", "gpt")
+SIZE = {"width": 64, "depth": 2, "heads": 4}
 VITS = [name for name in OFFERED if name.startswith("vit")]
 GPTS = [name for name in OFFERED if name.startswith("gpt")]
 
@@ -27,6 +29,7 @@ def job_of(make_job):
     """Makes a job that trains an offered network on what it was made for."""
 
     def make(name, **model):
+        model = (SIZE if name in OF_ANY_SIZE else {}) | model
         if name in VITS:
             patch = 14 if name == "vit_huge" else 16
             return make_job(
@@ -68,6 +71,8 @@ def test_summaries_tell_the_number_of_parameters_that_the_networks_have(job_of):
     import torch
 
     for name, offered in OFFERED.items():
+        if name in OF_ANY_SIZE:
+            continue
         with torch.device("meta"):
             millions = sum(parameter.numel() for parameter in offered.build(job_of(name)).parameters()) / 1e6
         told = float(offered.summary.split(", ")[1].split(" M")[0])
@@ -115,3 +120,22 @@ def test_network_of_tokens_refuses_pictures_with_the_way_out(make_job):
 def _section(job):
     sizes = {"sequence": job.data.sequence, "vocabulary": job.data.vocabulary}
     return {"family": "tokens", **sizes, "classes": None, "instances": None, "pixels": None}
+
+
+@pytest.mark.parametrize("name", OF_ANY_SIZE)
+def test_network_of_any_size_has_the_size_of_the_job(job_of, name):
+    network = OFFERED[name].build(job_of(name, width=48, depth=3, heads=2, dropout=0.25, attention="unfused"))
+    assert len(network.blocks) == 3
+    assert network.blocks[0].fc1.weight.shape == (192, 48)
+    attention = network.blocks[0].attention
+    assert (attention.heads, attention.dropout, attention.kind) == (2, 0.25, "unfused")
+
+
+def test_network_of_any_size_asks_for_what_is_missing(job_of):
+    with pytest.raises(JobError, match=r"gpt is of any size: give model.depth and model.heads"):
+        OFFERED["gpt"].build(job_of("gpt", depth=None, heads=None))
+
+
+def test_network_with_a_size_of_its_own_takes_no_other(job_of):
+    with pytest.raises(JobError, match=r"vit_tiny has a width of its own; leave model.width out"):
+        OFFERED["vit_tiny"].build(job_of("vit_tiny", width=64))

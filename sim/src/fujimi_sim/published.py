@@ -136,10 +136,10 @@ def as_table(compared: dict[PublishedRuns, list[Compared]]) -> list[dict[str, ob
 
 
 def with_section(whole: str, title: str, section: str) -> str:
-    """A page in which one section stands for what was there under its title, or at the end.
+    r"""A page in which one section stands for what was there under its title, or at the end.
 
-    >>> with_section("# A\\n\\nold\\n\\n# B\\n\\nb\\n", "A", "new\\n")
-    '# A\\n\\nnew\\n\\n# B\\n\\nb\\n'
+    >>> with_section("# A\n\nold\n\n# B\n\nb\n", "A", "new\n")
+    '# A\n\nnew\n\n# B\n\nb\n'
     """
     pieces: list[tuple[str, str]] = []
     for line in whole.splitlines(keepends=True):

@@ -18,8 +18,8 @@ from fujimi_sim.network.comparison import Compared, compare
 from fujimi_sim.network.fitting import Fitted, fit
 from fujimi_sim.network.fitting_text import fitted_toml
 from fujimi_sim.network.own_format import OWN_FORMAT
-from fujimi_sim.published import with_section
 from fujimi_sim.progress_bar import progress_bar, tracked
+from fujimi_sim.published import with_section
 
 _FILES_HELP = (
     "measurements: a CSV file with the columns of one that a plugin offers, or"

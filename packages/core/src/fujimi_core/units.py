@@ -44,8 +44,10 @@ def unit_of(field: str) -> str | None:
 
     >>> unit_of("link_bandwidth_bytes_per_s")
     'B/s'
+    >>> unit_of("instructions_per_s")  # a number of things a second is a number
     """
-    return next((unit for suffix, unit in SUFFIXES.items() if field.endswith(suffix)), None)
+    unit = next((unit for suffix, unit in SUFFIXES.items() if field.endswith(suffix)), None)
+    return None if unit == "s" and field.endswith("_per_s") else unit
 
 
 def parse(text: str, unit: str) -> float:

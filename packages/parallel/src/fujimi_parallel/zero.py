@@ -270,9 +270,10 @@ class _WholeGradients(_Unit):
         self.shares = owner.level == 1
         has_copies = self.has_copies
         if self.shares or has_copies:
-            self.kept = _moved(self)
+            # only what is cut into parts is filled up: on very many ranks that would be most of what is sent
+            whole = _moved(self)
+            self.kept = whole if self.shares else whole[: sum(self.numels.values())]
             part = self.copied(self.mine_of(self.kept) if self.shares else self.kept)
-        # only what is cut into parts is filled up: on very many ranks that would be most of what is sent
         numel = self.part * self.ranks if self.shares else sum(self.numels.values())
         like = self.example.detach()
         self.gradient = like.new_zeros(numel, dtype=self.dtype if has_copies else like.dtype)

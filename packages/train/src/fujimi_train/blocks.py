@@ -95,7 +95,8 @@ class Attention(nn.Module):
         scale = self.head_width**-0.5
         scores_NTT = torch.baddbmm(mask_TT, query_NTW, key_NTW.transpose(1, 2), alpha=scale)
         shares_NTT = dropped(scores_NTT.softmax(-1), self.dropout if self.training else 0.0)
-        return torch.bmm(shares_NTT, value_NTW).unflatten(0, (batch, -1))
+        mixed_NTW = torch.bmm(shares_NTT, value_NTW)
+        return mixed_NTW.view(batch, -1, *mixed_NTW.shape[1:])
 
 
 class Block(nn.Module):

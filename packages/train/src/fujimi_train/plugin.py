@@ -94,8 +94,8 @@ def _build_vit(job: Job) -> Any:
     if job.data.classes is None:
         raise JobError(
             f"job {job.name!r}: {job.model.name} takes pictures, but data.family is {job.data.family!r}; let "
-            f"model.name be one of {', '.join(_GPTS)}, or data.family a generator of pictures, with data.classes and "
-            f"data.instances"
+            f"model.name be one of {', '.join([*_GPTS, _GPT])}, or data.family a generator of pictures, with "
+            f"data.classes and data.instances"
         )
     return VisionTransformer(
         _shape(job, SHAPES, VitShape),
@@ -115,7 +115,7 @@ def _build_gpt(job: Job) -> Any:
     if job.data.sequence is None or job.data.vocabulary is None:
         raise JobError(
             f"job {job.name!r}: {job.model.name} takes tokens, but data.family is {job.data.family!r}, of pictures; "
-            f"let model.name be one of {', '.join(_VITS)}, or data.family 'tokens', with data.sequence and "
+            f"let model.name be one of {', '.join([*_VITS, _VIT])}, or data.family 'tokens', with data.sequence and "
             f"data.vocabulary"
         )
     return Gpt(
@@ -135,9 +135,8 @@ def _shape(job: Job, shapes: Mapping[str, Any], of_any_size: type[Any]) -> Any:
     given = {name: size for name, size in sizes.items() if size is not None}
     if spec.name in shapes:
         if given:
-            raise JobError(
-                f"job {job.name!r}: {spec.name} has a {next(iter(given))} of its own; leave model.{next(iter(given))} out"
-            )
+            name = next(iter(given))
+            raise JobError(f"job {job.name!r}: {spec.name} has a {name} of its own; leave model.{name} out")
         return shapes[spec.name]
     missing = [f"model.{name}" for name in sizes if name not in given]
     if missing:

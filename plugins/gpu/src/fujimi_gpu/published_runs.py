@@ -14,6 +14,7 @@ Row = Mapping[str, str]
 
 #: Words of GPT-2's vocabulary, and to what Megatron's ranks fill it up.
 _GPT2_WORDS, _MEGATRON_MULTIPLE = 50_257, 128
+_GPUS_A_NODE = 8
 #: Gradients in one piece, after the last backward pass.
 _NO_BUCKETS = 2**40
 #: Width, depth and heads of MPT models, and their vocabulary.
@@ -131,14 +132,7 @@ def _vtrain(row: Row) -> PublishedRun:
         recompute="full",
         model={"attention": "unfused", "dropout": 0.1},
     )
-    return PublishedRun(
-        name=job.name,
-        job=job,
-        machine="a100-4hdr",
-        nodes=max(1, gpus // 8),
-        devices=min(gpus, 8),
-        step_s=float(row["iteration_ms"]) / 1e3,
-    )
+    return _run(job.name, job, "a100-4hdr", gpus, float(row["iteration_ms"]) / 1e3)
 
 
 def _megatron(row: Row) -> list[PublishedRun]:
@@ -199,7 +193,9 @@ def _mpt(row: Row) -> list[PublishedRun]:
         model={},
     )
     step_s = int(row["GlobalBatchSize (T)"]) / float(row["Throughput (T/s)"])
-    machine = _MPT_MACHINES[row["GPU"]]
-    return [
-        PublishedRun(name=name, job=job, machine=machine, nodes=max(1, gpus // 8), devices=min(gpus, 8), step_s=step_s)
-    ]
+    return [_run(name, job, _MPT_MACHINES[row["GPU"]], gpus, step_s)]
+
+
+def _run(name: str, job: Job, machine: str, gpus: int, step_s: float) -> PublishedRun:
+    nodes, devices = max(1, gpus // _GPUS_A_NODE), min(gpus, _GPUS_A_NODE)
+    return PublishedRun(name=name, job=job, machine=machine, nodes=nodes, devices=devices, step_s=step_s)

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from fujimi_core.device import Device
 from fujimi_core.facilities import Storage
 from fujimi_core.job import Job, Offload
-from fujimi_core.device import Device
 from fujimi_core.workload import Role, Workload
 
 from fujimi_sim.run.storage_times import read_same_s, write_s

@@ -1,5 +1,6 @@
 """Puts a step together from parts, each of which was recorded a few times only."""
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,7 @@ def assemble(
         peak_bytes: Most memory after the last mark.
     """
     recorded: dict[Hashable, _Recorded] = {}
-    for mark, following in zip(marks, marks[1:], strict=False):
+    for mark, following in itertools.pairwise(marks):
         before = recorded[mark.part].starts if mark.part in recorded else []
         recorded[mark.part] = _Recorded(
             starts=[*before, mark.event],
