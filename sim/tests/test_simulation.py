@@ -23,6 +23,7 @@ from fujimi_sim.simulation import (
     Setting,
     draw_slowness,
     precision_on,
+    shortened,
     simulate,
     simulate_job,
     simulate_workload,
@@ -342,3 +343,17 @@ def test_report_of_a_workload_says_what_it_cost(machine: Machine, plugins: Plugi
     assert (report.machine, report.job, len(report.points)) == ("toy", "hand-made", 1)
     assert report.simulation.cpu_s > 0
     assert report.simulation.peak_rss_bytes > 10**7  # an interpreter with numpy takes that much
+
+
+def test_speed_on_the_fewest_nodes_may_be_told_by_shorter_steps(machine: Machine, plugins: Plugins, job: Job) -> None:
+    """The fake captures one kernel a sample: a step takes as long as it has samples."""
+    many = replace(
+        job,
+        train=replace(job.train, global_batch=1024, batch_per_rank=None),
+        parallel=replace(job.parallel, microbatch=1),
+    )
+    assert [short.batch_on(1) for short in shortened(many, 1)] == [4, 6]
+    assert shortened(replace(many, train=replace(many.train, global_batch=64)), 1) == ()
+    (told,) = simulate_job(many, machine, [16], plugins=plugins).points
+    (_, whole) = simulate_job(many, machine, [1, 16], plugins=plugins).points
+    assert told.parallel_efficiency == pytest.approx(whole.parallel_efficiency)

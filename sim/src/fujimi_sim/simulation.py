@@ -163,20 +163,59 @@ def simulate_job(
     for count in nodes:
         plan_of(job, count * devices)  # refused before the first capture, not after the last
 
-    def point(count: int) -> Point:
-        progress(count, sizes)
+    def point(job: Job, count: int, watch: Watch | None) -> Point:
         workload = plugins.capture(job, count * devices)
         return simulate(workload, machine, count, plugins=plugins, seed=seed, watch=watch)
 
     fewest = fewest_nodes(job, devices)
+    short = () if fewest in nodes else shortened(job, fewest * devices)
     sizes = sorted({fewest, *nodes})
-    simulated = {count: point(count) for count in sizes}
-    each = simulated[fewest].samples_per_s / fewest
+    simulated: dict[int, Point] = {}
+    samples_per_s = 0.0
+    for count in sizes:
+        progress(count, sizes)
+        if count == fewest and short:
+            steps = [(each.batch_on(1), point(each, fewest, None).step_s) for each in short]
+            batch = plan_of(job, fewest * devices).batch
+            samples_per_s = plan_of(job, fewest * devices).global_batch / _extended(steps, batch)
+        else:
+            simulated[count] = point(job, count, watch)
+    each = (samples_per_s or simulated[fewest].samples_per_s) / fewest
     points = [
         replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * each))
         for count in nodes
     ]
     return Report(machine=machine.name, job=job.name, points=tuple(points), simulation=_cost())
+
+
+#: A step of more microbatches than this is not simulated whole where its speed alone is asked for.
+_MANY_MICROBATCHES = 128
+#: Microbatches for each pipeline rank, and pass: enough for the pipeline to be filled, run and be emptied.
+_FEW = (4, 6)
+
+
+def shortened(job: Job, ranks: int) -> tuple[Job, ...]:
+    """Two jobs with fewer microbatches in a step, if the job has very many: a step gets longer by as much for each.
+
+    Args:
+        job: Its plan.
+        ranks: How many.
+    """
+    plan = plan_of(job, ranks)
+    if job.parallel.microbatch is None or plan.microbatches <= _MANY_MICROBATCHES:
+        return ()
+    once = plan.microbatch * plan.extent("pp") * plan.accumulate
+    return tuple(job.with_batch_per_rank(number * once) for number in _FEW)
+
+
+def _extended(steps: Sequence[tuple[int, float]], batch: int) -> float:
+    """Time of a step with a larger batch, on the line through two.
+
+    >>> _extended([(4, 10.0), (6, 12.0)], 100)
+    106.0
+    """
+    (few, few_s), (more, more_s) = steps
+    return more_s + (batch - more) * (more_s - few_s) / (more - few)
 
 
 def fewest_nodes(job: Job, devices: int) -> int:
