@@ -62,7 +62,7 @@ def test_unknown_key_to_set_is_named(refused, small):
 
 def test_unknown_machine_is_named_with_those_there_are(refused, small):
     said = refused("simulate", small, "--machine", "fugakku", "--nodes", "64")
-    assert "Unknown machine: 'fugakku'. Known: abci" in said
+    assert "Unknown machine: 'fugakku'. Known: a100-4hdr, abci" in said
     assert "Did you mean 'fugaku'?" in said
 
 
@@ -180,7 +180,7 @@ def test_bench_that_makes_no_sense_is_refused_and_never_takes_no_time(refused, a
 
 
 def test_network_of_an_unknown_machine_is_refused(refused):
-    assert "Unknown machine: 'fugakku'. Known: abci" in refused("network", "show", "fugakku")
+    assert "Unknown machine: 'fugakku'. Known: a100-4hdr, abci" in refused("network", "show", "fugakku")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ KEYS = [
     "parallel_efficiency",
     "memory_bytes_per_rank",
     "memory_fits",
+    "memory",
     "breakdown",
 ]
 
