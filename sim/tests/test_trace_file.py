@@ -52,7 +52,9 @@ def test_processes_say_which_rank_they_show_and_threads_which_stream() -> None:
     assert threads == {
         (0, 0): "compute",
         (0, 1): "communication",
+        (0, 2): "sending",
         (1, 0): "compute",
         (1, 1): "communication",
+        (1, 2): "sending",
     }
     assert table["otherData"] == {"title": "tiny on toy", "step_s": 1.0}

@@ -121,6 +121,10 @@ def replay(
     return _together(workload, actors)
 
 
+#: Streams whose steps may run at the same time as kernels.
+_BESIDES = (Stream.COMMUNICATION, Stream.SENDING)
+
+
 class _Actor:
     """All ranks of one role: their clocks, and what they spent their time on."""
 
@@ -143,8 +147,9 @@ class _Actor:
         self._slowness = slowness
         self._communication = communication
         self._observer = observer
-        self._under_way: list[_Interval] = []  # on the communication stream; what follows on compute may overlap it
-        self._waits: list[_Interval] = []  # of the compute stream; what follows on communication may overlap them
+        # on each stream besides compute, whose next steps may overlap it
+        self._under_way: dict[Stream, list[_Interval]] = {stream: [] for stream in _BESIDES}
+        self._waits: list[_Interval] = []  # of the compute stream; what follows on the others may overlap them
 
     def run(self, steps: list[Step], meetings: Meetings, mailboxes: Mailboxes) -> Generator[Any, Any, None]:
         """Do all steps in the order in which they were issued."""
@@ -191,30 +196,46 @@ class _Actor:
     def _spend(self, step: Step, start: Seconds, end: Seconds, *, remember: bool) -> None:
         """Account for a step and move the clock of its stream."""
         took = end - start
-        if step.stream is Stream.COMMUNICATION:
-            self.communication_s += took
-            self.exposed_s += _overlap(start, end, self._waits)
-            self._under_way.append((start, end, float(end.max())))
-            self._waits = _after(self._waits, end)
-        elif step.stream is Stream.SENDING:
-            self.communication_s += took
-        else:
+        if step.stream is Stream.COMPUTE:
             self._wait(start, remember=remember)
             if isinstance(step.work, Compute):
                 self.compute_s += took
             else:
                 self.communication_s += took
                 self.exposed_s += took
-            self._under_way = _after(self._under_way, end)
+        else:
+            self.communication_s += took
+            (other,) = (stream for stream in _BESIDES if stream is not step.stream)
+            for since, until, _ in self._waits:
+                self.exposed_s += _alone(np.maximum(start, since), np.minimum(end, until), self._under_way[other])
+            self._under_way[step.stream].append((start, end, float(end.max())))
         self.clock[step.stream] = end
+        self._forget()
 
     def _wait(self, until: Seconds, *, remember: bool) -> None:
         """Let the compute stream wait until then."""
         since = self.clock[Stream.COMPUTE]
         if (until > since).any():
-            self.exposed_s += _overlap(since, until, self._under_way)
+            first, second = (self._under_way[stream] for stream in _BESIDES)
+            self.exposed_s += _overlap(since, until, first)
+            for start, end, _ in second:
+                self.exposed_s += _alone(np.maximum(start, since), np.minimum(end, until), first)
             if remember:
                 self._waits.append((since, until, float(until.max())))
+
+    def _forget(self) -> None:
+        """Let go of intervals that nothing can overlap any more."""
+        besides = min(float(self.clock[stream].min()) for stream in _BESIDES)
+        self._waits = [wait for wait in self._waits if wait[2] > besides]
+        earliest = float(self.clock[Stream.COMPUTE].min())
+        earliest = min([earliest, *(float(since.min()) for since, _, _ in self._waits)])
+        for stream, intervals in self._under_way.items():
+            self._under_way[stream] = [interval for interval in intervals if interval[2] > earliest]
+
+
+def _alone(since: Seconds, until: Seconds, others: list[_Interval]) -> Seconds:
+    """Time of an interval, which may be empty, that it has in common with none of the others."""
+    return np.maximum(until - since, 0.0) - _overlap(since, until, others)
 
 
 def _overlap(since: Seconds, until: Seconds, others: list[_Interval]) -> Seconds:
@@ -225,21 +246,20 @@ def _overlap(since: Seconds, until: Seconds, others: list[_Interval]) -> Seconds
     return common
 
 
-def _after(intervals: list[_Interval], now: Seconds) -> list[_Interval]:
-    """Those that are not over on all ranks."""
-    earliest = float(now.min())
-    return [interval for interval in intervals if interval[2] > earliest]
-
-
 def _overtaken(steps: list[Step]) -> list[bool]:
-    """Whether the communication stream, which is issued later, may begin something before each step of compute ends."""
+    """Whether a stream beside compute, which is issued later, may begin something before each step of compute ends."""
+    by_stream = [_overtaken_by(stream, steps) for stream in _BESIDES]
+    return [any(each) for each in zip(*by_stream, strict=True)]
+
+
+def _overtaken_by(stream: Stream, steps: list[Step]) -> list[bool]:
     following: Step | None = None
     overtaken = []
     for index, step in reversed(list(enumerate(steps))):
         waits = () if following is None else following.waits
         is_held = any(wait >= index and steps[wait].stream is Stream.COMPUTE for wait in waits)
         overtaken.append(following is not None and not is_held)
-        following = step if step.stream is Stream.COMMUNICATION else following
+        following = step if step.stream is stream else following
     return overtaken[::-1]
 
 
