@@ -178,7 +178,7 @@ def test_byte_that_flips_in_a_compressed_file_never_gives_another_workload(tmp_p
         (3, {"event": []}, "line 3: Unknown event: '[]'"),
         (3, {"flops": -1}, "line 3: flops is -1; at least 0 is needed"),
         (3, {"flops": 1.5}, "line 3: flops: Expected `int`, got `float`"),
-        (3, {"stream": "comptue"}, "line 3: Unknown stream: 'comptue'. Known: communication, compute, sending. Did you mean"),
+        (3, {"stream": "comptue"}, "line 3: Unknown stream: 'comptue'. Known: communication, compute, sending."),
         (4, {"waits": [5]}, "line 2: role 'first': event 1 waits for (5,); only earlier ones can be waited for"),
         (4, {"axis": "tp"}, "Unknown mesh axis: 'tp'. Known: dp, pp."),
     ],
