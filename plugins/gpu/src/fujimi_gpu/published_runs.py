@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -31,6 +32,13 @@ _MPT = {
     "70b": (8192, 80, 64),
 }
 _MPT_WORDS = 50_368
+#: Rows to which attention and, of the H100, matrix products were fitted.
+_FITTED = {
+    ("760m", "1024", "a100_40gb"),
+    ("760m", "32768", "a100_40gb"),
+    ("1b", "2048", "h100_80gb"),
+    ("760m", "4096", "h100_80gb"),
+}
 _MPT_MACHINES = {"a100_40gb": "mosaic-a100-40g", "a100_80gb": "mosaic-a100-80g", "h100_80gb": "mosaic-h100"}
 
 
@@ -193,7 +201,8 @@ def _mpt(row: Row) -> list[PublishedRun]:
         model={},
     )
     step_s = int(row["GlobalBatchSize (T)"]) / float(row["Throughput (T/s)"])
-    return [_run(name, job, _MPT_MACHINES[row["GPU"]], gpus, step_s)]
+    fitted = gpus == _GPUS_A_NODE and (row["Model"], row["SeqLen (T)"], row["GPU"]) in _FITTED
+    return [replace(_run(name, job, _MPT_MACHINES[row["GPU"]], gpus, step_s), fitted=fitted)]
 
 
 def _run(name: str, job: Job, machine: str, gpus: int, step_s: float) -> PublishedRun:
