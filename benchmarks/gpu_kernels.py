@@ -198,8 +198,8 @@ def page(path: Path) -> str:
         "Made by `python benchmarks/gpu_kernels.py` (which says how) from "
         f"[what was measured](../benchmarks/{path.name}) on one {head['device']}, torch {head['torch']}. The model is "
         f"that of the device of `{MACHINE}` with this memory, whose efficiencies are fitted to such measurements: "
-        "these errors tell how well the model's shape holds, not how well it predicts another device. Error: model over "
-        "measured, less 1.",
+        "these errors tell how well the model's shape holds, not how well it predicts another device. Error: model "
+        "over measured, less 1.",
         "",
         "| operator | type | measured | number | mean absolute error | mean error |",
         "|---|---|---|---|---|---|",
