@@ -24,7 +24,7 @@ from fujimi_sim.breakdown import Part, breakdown
 from fujimi_sim.kernels.model import peak_flops_per_s
 from fujimi_sim.meetings import Seconds
 from fujimi_sim.network.timer import CommunicationTimer
-from fujimi_sim.replay import Observer, replay
+from fujimi_sim.replay import Observer, Replay, replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,36 +264,10 @@ def simulate(
             they cannot compute in its type.
         WorkloadError: If the workload cannot end, or takes no time.
     """
-    machine.require_nodes(nodes)
-    ranks, devices = workload.mesh.world_size, machine.node.devices
-    if ranks != nodes * devices:
-        raise MachineError(
-            f"workload {workload.job!r} has {ranks:,} ranks, but {count_of(nodes, 'node')} of {machine.name!r} "
-            f"{'has' if nodes == 1 else 'have'} {count_of(nodes * devices, 'device')}: "
-            f"{_way_out(ranks, machine)}capture it with --ranks {nodes * devices}"
-        )
-    topology = plugins.topology(machine).allocate(nodes)
-    placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)
-    communication = CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins)
-    kernel_seconds = _remembered(plugins, machine.node.device)
+    setting = setting_of(workload, machine, nodes, plugins=plugins)
+    ranks = workload.mesh.world_size
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
-    setting = Setting(
-        workload=workload,
-        machine=machine,
-        nodes=nodes,
-        topology=topology,
-        placement=placement,
-        communication=communication,
-        kernel_seconds=kernel_seconds,
-    )
-    result = replay(
-        workload,
-        kernel_seconds=kernel_seconds,
-        communication=communication,
-        slowness=slowness,
-        issue_s=machine.node.device.issue_s,
-        observer=watch(setting) if watch else None,
-    )
+    result = replayed(setting, slowness=slowness, observer=watch(setting) if watch else None)
     if not result.step_s:
         raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
     flops_per_s = workload.flops / result.step_s
@@ -313,7 +287,56 @@ def simulate(
         memory_bytes_per_rank=memory.peak_bytes,
         memory=memory,
         memory_fits=memory.peak_bytes <= machine.node.device.memory_bytes,
-        breakdown=breakdown(workload, kernel_seconds=kernel_seconds, communication=communication),
+        breakdown=breakdown(workload, kernel_seconds=setting.kernel_seconds, communication=setting.communication),
+    )
+
+
+def setting_of(workload: Workload, machine: Machine, nodes: int, *, plugins: Plugins) -> Setting:
+    """Put a workload's ranks on a machine's nodes.
+
+    Raises:
+        MachineError: If the machine has not so many nodes, or their devices are not as many as the workload's ranks.
+    """
+    machine.require_nodes(nodes)
+    ranks, devices = workload.mesh.world_size, machine.node.devices
+    if ranks != nodes * devices:
+        raise MachineError(
+            f"workload {workload.job!r} has {ranks:,} ranks, but {count_of(nodes, 'node')} of {machine.name!r} "
+            f"{'has' if nodes == 1 else 'have'} {count_of(nodes * devices, 'device')}: "
+            f"{_way_out(ranks, machine)}capture it with --ranks {nodes * devices}"
+        )
+    topology = plugins.topology(machine).allocate(nodes)
+    placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)
+    return Setting(
+        workload=workload,
+        machine=machine,
+        nodes=nodes,
+        topology=topology,
+        placement=placement,
+        communication=CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins),
+        kernel_seconds=remembered(plugins, machine.node.device),
+    )
+
+
+def replayed(setting: Setting, *, slowness: Seconds, observer: Observer | None = None) -> Replay:
+    """Replay one step.
+
+    Args:
+        setting: Of what, and where.
+        slowness: Factor on each rank's kernels, shape (ranks,).
+        observer: Who is told of each step.
+
+    Raises:
+        MachineError: If the devices cannot compute in the workload's type.
+        WorkloadError: If the workload cannot end.
+    """
+    return replay(
+        setting.workload,
+        kernel_seconds=setting.kernel_seconds,
+        communication=setting.communication,
+        slowness=slowness,
+        issue_s=setting.machine.node.device.issue_s,
+        observer=observer,
     )
 
 
@@ -341,8 +364,8 @@ def precision_on(job: Job, device: Device) -> Precision:
     return Precision.BFLOAT16 if Precision.BFLOAT16 in device.peak_flops_per_s else Precision.FLOAT32
 
 
-def _remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
-    """Ask the plugins once for all kernels of the same operator, type and shapes."""
+def remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
+    """Time of kernels on a device: plugins are asked once for all of the same operator, type and shapes."""
     known: dict[tuple[object, ...], float] = {}
 
     def seconds(kernel: Kernel) -> float:

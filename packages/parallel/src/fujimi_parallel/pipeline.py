@@ -143,21 +143,26 @@ class Pipeline:
 
     def _begun(self, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
         """What there is to do, as it begins."""
-        parts = [self._part(action, first_pass=first_pass, last_pass=last_pass) for action in self._actions]
+        if self._rehearsal is not None:
+            yield from self._rehearsed(self._rehearsal, first_pass=first_pass, last_pass=last_pass)
+            return
+        for action in self._actions:
+            self._let_go()
+            yield action
+        self._let_go()
+
+    def _rehearsed(self, rehearsal: Rehearsal, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
         few = {0, 1, *(action.microbatch for action in self._final.values())}
-        for action, part in zip(self._actions, parts, strict=True):
-            if self._rehearsal is None or action.microbatch in few:
+        for action in self._actions:
+            part = self._part(action, first_pass=first_pass, last_pass=last_pass)
+            rehearsal.parts.append(part)
+            if action.microbatch in few:
                 self._let_go()
-                self._tell(part)
+                rehearsal.begins(part)
                 yield action
         self._let_go()
-        self._tell(None)
-        if self._rehearsal is not None:
-            self._rehearsal.parts += [*parts, None]
-
-    def _tell(self, part: Part | None) -> None:
-        if self._rehearsal is not None:
-            self._rehearsal.begins(part)
+        rehearsal.begins(None)
+        rehearsal.parts.append(None)
 
     def _let_go(self) -> None:
         if self._messages:

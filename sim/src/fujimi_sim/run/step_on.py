@@ -1,17 +1,16 @@
 """A step on nodes of equal speed: how long, and how much of it each rank computes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from fujimi_core.device import Device
 from fujimi_core.machine import Machine
 from fujimi_core.plugins import Plugins
-from fujimi_core.workload import Kernel, Workload
+from fujimi_core.workload import Workload
 from numpy.typing import NDArray
 
-from fujimi_sim.network.timer import CommunicationTimer
-from fujimi_sim.replay import replay
+from fujimi_sim.simulation import remembered, replayed, setting_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,20 +38,14 @@ def even_steps(
         arithmetic: Peaks, over that of the machine's device.
         plugins: Who knows networks, placement and kernels.
     """
-    topology = plugins.topology(machine).allocate(nodes)
-    placement = plugins.place_ranks(workload.mesh, machine, topology, nodes)
-    communication = CommunicationTimer(machine, topology, mesh=workload.mesh, placement=placement, plugins=plugins)
+    setting = setting_of(workload, machine, nodes, plugins=plugins)
     slowness = np.ones(workload.mesh.world_size)
     steps = []
     for share in arithmetic:
-        kernel_seconds = _kernel_seconds(plugins, _with_arithmetic(machine.node.device, share))
-        result = replay(workload, kernel_seconds=kernel_seconds, communication=communication, slowness=slowness)
+        kernel_seconds = remembered(plugins, _with_arithmetic(machine.node.device, share))
+        result = replayed(replace(setting, kernel_seconds=kernel_seconds), slowness=slowness)
         steps.append(EvenStep(step_s=result.step_s, compute_s=result.compute_s))
     return steps
-
-
-def _kernel_seconds(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
-    return lambda kernel: plugins.kernel_seconds(kernel, device)
 
 
 def _with_arithmetic(device: Device, share: float) -> Device:
