@@ -18,10 +18,10 @@ from fujimi_parallel.flat import buckets
 from fujimi_parallel.losses import cross_entropy
 from fujimi_parallel.messages import Messages
 from fujimi_parallel.offload import Outside
-from fujimi_parallel.pipeline import Pipeline, Rehearsal
+from fujimi_parallel.pipeline import Begins, Pipeline
 from fujimi_parallel.recompute import recomputed
 from fujimi_parallel.ring_attention import ring
-from fujimi_parallel.schedules import order
+from fujimi_parallel.schedules import actions_of
 from fujimi_parallel.sequence_split import SequenceSplit
 from fujimi_parallel.sequence_tokens import gather_tokens, split_tokens
 from fujimi_parallel.stage import Builder, Held, Stage, whole_stage
@@ -78,17 +78,10 @@ class Network:
         messages = None
         if (group := axes.group("pp")) is not None:
             messages = Messages(group, shape=tokens, dtype=compute_dtype, device=device)
-        schedule = spec.schedule if spec.pipeline > 1 else Schedule.ONE_F_ONE_B
         self._pipeline = Pipeline(
             {stage.number: stage for stage in self.stages},
             last=plan.stages - 1,
-            actions=order(
-                schedule,
-                rank=axes.at("pp"),
-                ranks=axes.extent("pp"),
-                virtual_stages=plan.virtual_stages,
-                microbatches=plan.microbatches,
-            ),
+            actions=actions_of(job, plan, rank=axes.at("pp")),
             messages=messages,
             ranks=axes.extent("pp"),
             data=self.data,
@@ -105,10 +98,6 @@ class Network:
         """Whether this rank needs labels."""
         return self.stages[-1].number == self.plan.stages - 1
 
-    def part_names(self) -> list[str]:
-        """Names of the parts of the model that this rank has."""
-        return [name for stage in self.stages for name in stage.part_names if name]
-
     def pieces(self) -> Iterator[Piece]:
         """What this rank updates."""
         return self.data.pieces()
@@ -117,17 +106,15 @@ class Network:
         """What this rank, or those that share its part, have of a parameter."""
         return self._held[name]
 
-    def rehearse(self, rehearsal: Rehearsal) -> None:
-        """From now on do only what differs from what was done before, and tell of it.
-
-        Gradients that travel during a pass cannot be told apart from one microbatch to another.
+    def rehearse(self, begins: Begins) -> None:
+        """From now on do each kind of part of a step a few times only, and tell of it.
 
         Raises:
-            ValueError: If they do.
+            ValueError: If gradients travel during a pass: microbatches cannot be told apart then.
         """
         if self.data.sums_each_pass:
             raise ValueError(f"ZeRO {self.data.level} exchanges gradients in each pass, which cannot be rehearsed")
-        self._pipeline.rehearse(rehearsal)
+        self._pipeline.rehearse(begins)
 
     def gradients(self, inputs: torch.Tensor | None, labels: torch.Tensor | None) -> torch.Tensor | None:
         """Compute the gradients of the mean loss over all ranks, for all pieces.
@@ -147,8 +134,8 @@ class Network:
         total: torch.Tensor | None = None
         with self._ring():
             for number in range(self.plan.accumulate):
-                if 1 < number < self.plan.accumulate - 1 and self._pipeline.skip():
-                    continue
+                if 1 < number < self.plan.accumulate - 1 and self._pipeline.rehearsed:
+                    continue  # it is like the one before
                 first, end = number * self.plan.microbatches, (number + 1) * self.plan.microbatches
                 loss = functools.partial(self._loss, every_label[first:end], scale)
                 total = self._pipeline.run(
@@ -262,13 +249,14 @@ class Network:
                 part.register_forward_pre_hook(lambda _m, x: (gather_tokens(x[0], group, split=split),))
         if name.startswith(f"{sharding.blocks}."):
             number = int(name.removeprefix(f"{sharding.blocks}."))
-            part.forward = recomputed(part.forward, _how(job, number))
+            part.forward = recomputed(part.forward, recompute_of(job, number))
         if self.data.level == 3:
             own = {f"{name}.{key}": parameter for key, parameter in part.named_parameters()}
             self.data.add(own, module=part)
 
 
-def _how(job: Job, block: int) -> Recompute:
+def recompute_of(job: Job, block: int) -> Recompute:
+    """What the backward pass of a block computes again."""
     how = job.parallel.recompute
     if isinstance(how, Recompute):
         return how

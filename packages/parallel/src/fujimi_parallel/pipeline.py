@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -31,7 +31,7 @@ class Part:
 
     Args:
         work: What is done.
-        stage: Number of the stage.
+        chunk: Which of the rank's stages, from 0.
         is_first: Whether it is the first microbatch of its pass.
         is_final: Whether it is the last.
         first_pass: Whether no pass came before since the last update.
@@ -39,23 +39,43 @@ class Part:
     """
 
     work: Work
-    stage: int
+    chunk: int
     is_first: bool
     is_final: bool
     first_pass: bool
     last_pass: bool
 
 
-class Rehearsal:
-    """A step in which each part is done a few times only: enough to know what all of them would do.
+#: Told of each part when it begins, and None when a pass is over.
+Begins = Callable[[Part | None], None]
+
+
+def parts_of(actions: Sequence[Action], *, ranks: int, passes: int) -> list[Part | None]:
+    """All that a rank does with microbatches between two updates; None after each pass.
 
     Args:
-        begins: Told of each part when it begins, and None when a pass is over.
+        actions: Of one pass, in order.
+        ranks: Of the pipeline.
+        passes: How many.
     """
+    final = _final(actions)
 
-    def __init__(self, begins: Callable[[Part | None], None]) -> None:
-        self.begins = begins
-        self.parts: list[Part | None] = []
+    def part(action: Action, number: int) -> Part:
+        return Part(
+            work=action.work,
+            chunk=action.stage // ranks,
+            is_first=action.microbatch == 0,
+            is_final=action.microbatch == final[action.stage].microbatch,
+            first_pass=number == 0,
+            last_pass=number == passes - 1,
+        )
+
+    return [each for number in range(passes) for each in [*(part(action, number) for action in actions), None]]
+
+
+def _final(actions: Sequence[Action]) -> dict[int, Action]:
+    """By stage, the last action that makes gradients."""
+    return {action.stage: action for action in actions if action.work in (Work.BACKWARD, Work.INPUTS)}
 
 
 class Pipeline:
@@ -93,20 +113,21 @@ class Pipeline:
         self._deferral = Deferral() if halved else None
         self._flights: dict[tuple[int, int], _Flight] = {}
         self._parameters = {number: stage.parameters_by_name() for number, stage in stages.items()}
-        backward = [action for action in actions if action.work in (Work.BACKWARD, Work.INPUTS)]
-        self._final = {action.stage: action for action in backward}
-        self._rehearsal: Rehearsal | None = None
+        self._final = _final(actions)
+        self._begins: Begins | None = None
 
-    def rehearse(self, rehearsal: "Rehearsal") -> None:
-        """From now on do only what differs from what was done before, and tell of it."""
-        self._rehearsal = rehearsal
+    def rehearse(self, begins: Begins) -> None:
+        """From now on do each kind of part a few times only: enough to know what all of them would do.
 
-    def skip(self) -> bool:
-        """Leave out a pass that is like the one before, if this is a rehearsal."""
-        if self._rehearsal is not None:
-            parts = [self._part(action, first_pass=False, last_pass=False) for action in self._actions]
-            self._rehearsal.parts += [*parts, None]
-        return self._rehearsal is not None
+        Args:
+            begins: Told of each part that is done.
+        """
+        self._begins = begins
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether this is a rehearsal."""
+        return self._begins is not None
 
     def run(
         self,
@@ -143,40 +164,28 @@ class Pipeline:
 
     def _begun(self, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
         """What there is to do, as it begins."""
-        if self._rehearsal is not None:
-            yield from self._rehearsed(self._rehearsal, first_pass=first_pass, last_pass=last_pass)
+        if self._begins is not None:
+            yield from self._rehearsal(self._begins, first_pass=first_pass, last_pass=last_pass)
             return
         for action in self._actions:
             self._let_go()
             yield action
         self._let_go()
 
-    def _rehearsed(self, rehearsal: Rehearsal, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
+    def _rehearsal(self, begins: Begins, *, first_pass: bool, last_pass: bool) -> Iterator[Action]:
         few = {0, 1, *(action.microbatch for action in self._final.values())}
-        for action in self._actions:
-            part = self._part(action, first_pass=first_pass, last_pass=last_pass)
-            rehearsal.parts.append(part)
-            if action.microbatch in few:
+        parts = parts_of(self._actions, ranks=self._ranks, passes=1)
+        for action, part in zip(self._actions, parts, strict=False):
+            if part is not None and action.microbatch in few:
                 self._let_go()
-                rehearsal.begins(part)
+                begins(replace(part, first_pass=first_pass, last_pass=last_pass))
                 yield action
         self._let_go()
-        rehearsal.begins(None)
-        rehearsal.parts.append(None)
+        begins(None)
 
     def _let_go(self) -> None:
         if self._messages:
             self._messages.let_go()
-
-    def _part(self, action: Action, *, first_pass: bool, last_pass: bool) -> Part:
-        return Part(
-            work=action.work,
-            stage=action.stage,
-            is_first=action.microbatch == 0,
-            is_final=action.microbatch == self._final[action.stage].microbatch,
-            first_pass=first_pass,
-            last_pass=last_pass,
-        )
 
     def _forward(
         self,

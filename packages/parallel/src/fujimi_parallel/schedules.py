@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fujimi_core.job import Schedule
+from fujimi_core.job import Job, Schedule
+from fujimi_core.plan import Plan
 
 
 class Work(StrEnum):
@@ -25,6 +26,23 @@ class Action:
     work: Work
     stage: int
     microbatch: int
+
+
+def actions_of(job: Job, plan: Plan, *, rank: int) -> tuple[Action, ...]:
+    """What a pipeline rank of a job does in one pass, in order.
+
+    Args:
+        job: Whose schedule it is.
+        plan: Of all ranks.
+        rank: Along the pipeline.
+    """
+    return order(
+        job.parallel.schedule if plan.extent("pp") > 1 else Schedule.ONE_F_ONE_B,
+        rank=rank,
+        ranks=plan.extent("pp"),
+        virtual_stages=plan.virtual_stages,
+        microbatches=plan.microbatches,
+    )
 
 
 def order(

@@ -1,7 +1,7 @@
 """Stages: the part of a network that a rank holds, built without the rest."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -109,17 +109,8 @@ class Builder:
         Raises:
             JobError: If there are fewer blocks than stages.
         """
-        try:
-            mine = deal_blocks(self.blocks, stages, number)
-        except ValueError as wrong:
-            raise JobError(f"parallel.pipeline x parallel.virtual_stages = {stages}: {wrong}") from None
-        names = list(self._blocks)
-        parts = {}
-        if number == 0:
-            parts[self._sharding.first] = _submodule(self._model, self._sharding.first)
-        parts |= {f"{self._sharding.blocks}.{names[block]}": self._blocks[names[block]] for block in mine}
-        if number == stages - 1:
-            parts[self._sharding.last] = _submodule(self._model, self._sharding.last)
+        names = names_of_parts(list(self._blocks), self._sharding, number=number, stages=stages)
+        parts = {name: _submodule(self._model, name) for name in names}
         held: dict[str, Held] = {}
         for name, part in parts.items():
             held |= self._materialise(name, part)
@@ -180,6 +171,28 @@ class Builder:
                     f"parallel.tensor = {ranks}: {heads} attention heads do not divide; the nearest that works: "
                     f"tensor = {fits}"
                 )
+
+
+def names_of_parts(blocks: Sequence[str], sharding: Sharding, *, number: int, stages: int) -> list[str]:
+    """Names of the parts of a stage, in the order in which they are called.
+
+    Args:
+        blocks: Names of all blocks, as children of what holds them.
+        sharding: Of the network.
+        number: Of the stage.
+        stages: Of all ranks.
+
+    Raises:
+        JobError: If there are fewer blocks than stages.
+    """
+    try:
+        numbers = deal_blocks(len(blocks), stages, number)
+    except ValueError as wrong:
+        raise JobError(f"parallel.pipeline x parallel.virtual_stages = {stages}: {wrong}") from None
+    mine = [f"{sharding.blocks}.{blocks[block]}" for block in numbers]
+    first = [sharding.first] if number == 0 else []
+    last = [sharding.last] if number == stages - 1 else []
+    return first + mine + last
 
 
 def whole_stage(model: nn.Module) -> Stage:

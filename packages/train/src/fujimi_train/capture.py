@@ -1,20 +1,31 @@
-"""Capture of a job: its own step, run once for every role of a world of any size."""
+"""Capture of a job: its own step, run once for every kind of role of a world of any size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from fujimi_core.job import Job, Offload, Precision
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model
 from fujimi_core.plan import Plan, plan_of
-from fujimi_core.workload import Memory, Role, Workload
-from fujimi_parallel.capture.assembly import Assembled, assemble
+from fujimi_core.workload import Event, Memory, Role, Workload
+from fujimi_parallel.capture.assembly import Assembled, Mark, assemble
+from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.fake_world import fake_world
+from fujimi_parallel.capture.likeness import likeness
 from fujimi_parallel.capture.recorder import Recorder
-from fujimi_parallel.pipeline import Rehearsal
+from fujimi_parallel.capture.torch_repairs import initial_values_left_out
+from fujimi_parallel.network import recompute_of
+from fujimi_parallel.pipeline import parts_of
+from fujimi_parallel.schedules import actions_of
+from fujimi_parallel.stage import names_of_parts
 from fujimi_parallel.world import DATA_AXIS
+from torch import nn
 
 from fujimi_train.program import Program
+
+#: Slice of the mesh whose ranks do the same.
+Where = dict[str, tuple[int, int]]
 
 
 def capture(job: Job, model: Model, *, ranks: int) -> Workload:
@@ -32,11 +43,22 @@ def capture(job: Job, model: Model, *, ranks: int) -> Workload:
         job = job.with_precision(Precision.FLOAT32)
     plan = plan_of(job, ranks)
     mesh = _without_single(plan.mesh)
-    roles = tuple(_role(job, model, mesh, where) for where in roles_of(plan))
-    return Workload(job=job.name, mesh=mesh, samples_per_step=plan.global_batch, roles=roles)
+    parts_at = _parts(job, model, plan)
+    recordings: dict[Hashable, _Recording] = {}
+    roles = []
+    for where in roles_of(plan):
+        parts = parts_at(where)
+        kind = _kind(job, plan, where, parts)
+        if kind not in recordings:
+            recordings[kind] = _record(job, model, mesh, where)
+        step = recordings[kind].step(job, plan, pipeline_rank=_at("pp", where))
+        memory = recordings[kind].memory_at(step.peak_bytes)
+        name = _name(where, [name for stage in parts for name, _ in stage])
+        roles.append(Role(name=name, where=where, events=step.events, memory=memory))
+    return Workload(job=job.name, mesh=mesh, samples_per_step=plan.global_batch, roles=tuple(roles))
 
 
-def roles_of(plan: Plan) -> Iterator[dict[str, tuple[int, int]]]:
+def roles_of(plan: Plan) -> Iterator[Where]:
     """Slices of the mesh whose ranks do the same: those of one stage and one place in the ring."""
     for stage in range(plan.extent("pp")):
         for place in range(plan.extent("sp")):
@@ -49,28 +71,89 @@ def _without_single(mesh: Mesh) -> Mesh:
     return Mesh(axes=tuple(axis for axis in mesh.axes if axis.extent > 1 or axis.name == DATA_AXIS))
 
 
-def _role(job: Job, model: Model, mesh: Mesh, where: dict[str, tuple[int, int]]) -> Role:
+def _at(axis: str, where: Where) -> int:
+    return where.get(axis, (0, 1))[0]
+
+
+#: Name and module of each part, by stage, of the ranks of a slice.
+_Parts = Callable[[Where], list[list[tuple[str, nn.Module]]]]
+
+
+def _parts(job: Job, model: Model, plan: Plan) -> _Parts:
+    """Who tells of what parts of the network ranks hold."""
+    if model.sharding is None:
+        return lambda _: []
+    sharding = model.sharding
+    with compiler_left_out(), torch.device("meta"), initial_values_left_out():
+        network: nn.Module = model.build(job)
+    blocks = [name for name, _ in network.get_submodule(sharding.blocks).named_children()]
+
+    def at(where: Where) -> list[list[tuple[str, nn.Module]]]:
+        stages = plan.stages_of(_at("pp", where))
+        names = [names_of_parts(blocks, sharding, number=number, stages=plan.stages) for number in stages]
+        return [[(name, network.get_submodule(name)) for name in stage] for stage in names]
+
+    return at
+
+
+def _kind(job: Job, plan: Plan, where: Where, parts: list[list[tuple[str, nn.Module]]]) -> Hashable:
+    """What ranks of two slices have in common only if they do each kind of microbatch alike."""
+    stage, ranks = _at("pp", where), plan.extent("pp")
+    if not _can_rehearse(job):
+        return stage, _at("sp", where)
+    held = tuple(tuple((_recomputed(job, name), likeness(part)) for name, part in each) for each in parts)
+    return stage == 0, stage == ranks - 1, _at("sp", where), held
+
+
+def _recomputed(job: Job, name: str) -> Hashable:
+    number = name.rpartition(".")[2]
+    return recompute_of(job, int(number)) if number.isdigit() else None
+
+
+def _can_rehearse(job: Job) -> bool:
+    """Whether what a rank does with one microbatch does not depend on the others: gradients stay until the last."""
+    return job.parallel.zero < 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recording:
+    """A step as it was recorded; where marks tell parts apart, each of them was done a few times only."""
+
+    events: Sequence[Event]
+    marks: Sequence[Mark]
+    peak_bytes: int
+    memory: Memory
+
+    def step(self, job: Job, plan: Plan, *, pipeline_rank: int) -> Assembled:
+        """The whole step of a rank."""
+        if not self.marks:
+            return Assembled(events=tuple(self.events), peak_bytes=self.peak_bytes)
+        actions = actions_of(job, plan, rank=pipeline_rank)
+        parts = parts_of(actions, ranks=plan.extent("pp"), passes=plan.accumulate)
+        return assemble(self.events, self.marks, parts, peak_bytes=self.peak_bytes)
+
+    def memory_at(self, peak_bytes: int) -> Memory:
+        """Memory of a rank whose high-water mark is there."""
+        kept = self.memory.parameter_bytes + self.memory.gradient_bytes + self.memory.optimizer_bytes
+        return replace(self.memory, peak_bytes=peak_bytes, activation_bytes=max(peak_bytes - kept, 0))
+
+
+def _record(job: Job, model: Model, mesh: Mesh, where: Where) -> _Recording:
     rank = int(mesh.slice(where)[0])
     with fake_world(mesh, rank=rank) as world, Recorder(mesh) as recorder:
         program = Program(job, model, world, device=torch.device("cpu"))
         samples, labels = _batch(job, program)
         program.update(0, torch.ones((), dtype=torch.float64))  # makes the optimizer's state
         recorder.restart()
-        step = _step(program, recorder, samples, labels)
-        memory = _memory(program, step.peak_bytes)
-        name = _name(where, program.network.part_names())
-        return Role(name=name, where=where, events=step.events, memory=memory)
-
-
-def _step(program: Program, recorder: Recorder, samples: torch.Tensor | None, labels: torch.Tensor | None) -> Assembled:
-    """One step; where microbatches are all alike, it is rehearsed with a few and put together."""
-    if program.network.data.sums_each_pass:
+        if _can_rehearse(job):
+            program.network.rehearse(recorder.mark)
         program.step(1, samples, labels)
-        return Assembled(events=tuple(recorder.events), peak_bytes=recorder.memory.peak_bytes)
-    rehearsal = Rehearsal(recorder.mark)
-    program.network.rehearse(rehearsal)
-    program.step(1, samples, labels)
-    return assemble(recorder.events, recorder.marks, rehearsal.parts, peak_bytes=recorder.memory.peak_bytes)
+        return _Recording(
+            events=tuple(recorder.events),
+            marks=tuple(recorder.marks),
+            peak_bytes=recorder.memory.peak_bytes,
+            memory=_memory(program),
+        )
 
 
 def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -114,17 +197,14 @@ def _joined(parts: Iterable[str]) -> list[str]:
     return joined
 
 
-def _memory(program: Program, peak_bytes: int) -> Memory:
+def _memory(program: Program) -> Memory:
+    """What stays from step to step."""
     data = program.network.data
     state = program.optimizer.state.values()
     moments = sum(tensor.nbytes for table in state for tensor in table.values() if isinstance(tensor, torch.Tensor))
-    if program.job.parallel.offload in (Offload.OPTIMIZER, Offload.ALL):
-        moments = 0
-    kept = data.parameter_bytes + data.gradient_bytes + moments
+    is_elsewhere = program.job.parallel.offload in (Offload.OPTIMIZER, Offload.ALL)
     return Memory(
-        peak_bytes=peak_bytes,
         parameter_bytes=data.parameter_bytes,
         gradient_bytes=data.gradient_bytes,
-        optimizer_bytes=moments,
-        activation_bytes=max(peak_bytes - kept, 0),
+        optimizer_bytes=0 if is_elsewhere else moments,
     )
