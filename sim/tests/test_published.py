@@ -19,12 +19,12 @@ def run(job: Job) -> PublishedRun:
 
 def test_error_is_simulated_over_measured_less_one(run: PublishedRun, plugins: Plugins) -> None:
     (found,) = compare([run], plugins=plugins)
-    (half,) = compare([replace(run, step_s=found.point.step_s / 2)], plugins=plugins)
+    (half,) = compare([replace(run, step_s=found.replay.step_s / 2)], plugins=plugins)
     assert half.error == pytest.approx(1.0)
 
 
 def test_rows_that_were_fitted_count_for_nothing(run: PublishedRun, plugins: Plugins) -> None:
-    step_s = compare([run], plugins=plugins)[0].point.step_s
+    step_s = compare([run], plugins=plugins)[0].replay.step_s
     runs = [replace(run, step_s=step_s / 1.25), replace(run, step_s=step_s / 0.5, fitted=True)]
     found = compare(runs, plugins=plugins)
     assert mean_absolute_error(found) == pytest.approx(0.25)
@@ -44,7 +44,7 @@ def test_captured_workloads_are_kept_and_taken_again(run: PublishedRun, plugins:
     (first,) = compare([run], plugins=plugins, captured=tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     (again,) = compare([run], plugins=plugins, captured=tmp_path)
-    assert again.point == first.point
+    assert again.replay.step_s == first.replay.step_s
 
 
 def test_run_that_cannot_be_simulated_is_named(run: PublishedRun, plugins: Plugins) -> None:

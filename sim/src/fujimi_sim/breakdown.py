@@ -57,11 +57,11 @@ def breakdown(
         kernel_seconds: Time of a kernel on a rank of average speed.
         communication: Time of collectives and messages.
     """
-    mesh = workload.mesh
+    mesh, world_size = workload.mesh, workload.mesh.world_size
     sums: dict[Kind, tuple[float, float, float]] = {}
     for role in unchained(mesh, workload.roles):
         for kind, ranks, nbytes, seconds in _work(role, mesh, kernel_seconds, communication):
-            share = ranks / mesh.world_size
+            share = ranks / world_size
             total = sums.get(kind, (0.0, 0.0, 0.0))
             sums[kind] = total[0] + share, total[1] + share * nbytes, total[2] + share * seconds
     parts = [

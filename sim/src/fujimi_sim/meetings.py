@@ -28,6 +28,7 @@ class Meetings:
     def __init__(self, env: simpy.Environment, mesh: Mesh, roles: Sequence[Role]) -> None:
         self._env = env
         self._mesh = mesh
+        self._shape = mesh.shape
         self._roles = roles
         self._ranks = [mesh.slice(role.where) for role in roles]
         self._circles: dict[tuple[int, ...], list[frozenset[int]]] = {}
@@ -85,11 +86,11 @@ class Meetings:
 
     def _starts(self, meeting: "_Meeting", along: tuple[int, ...]) -> Seconds:
         """When each rank of the mesh starts; ranks of other circles have no part in it."""
-        ready = np.full(self._mesh.world_size, -np.inf)
+        ready = np.full(self._shape, -np.inf).reshape(-1)
         for role, times in meeting.ready.items():
             ready[self._ranks[role]] = times
-        last = ready.reshape(self._mesh.shape).max(axis=along, keepdims=True)
-        return np.broadcast_to(last, self._mesh.shape).reshape(-1)
+        last = ready.reshape(self._shape).max(axis=along, keepdims=True)
+        return np.broadcast_to(last, self._shape).reshape(-1)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from fujimi_core.records import to_table
 from fujimi_core.tables import table
 from fujimi_core.workload import Workload
 
-from fujimi_sim.simulation import Point, simulate
+from fujimi_sim.replay import Replay
+from fujimi_sim.simulation import draw_slowness, replayed, setting_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +25,16 @@ class Compared:
 
     Args:
         run: Measured.
-        point: Simulated.
+        replay: Simulated.
     """
 
     run: PublishedRun
-    point: Point
+    replay: Replay
 
     @property
     def error(self) -> float:
         """Simulated over measured time, less 1."""
-        return self.point.step_s / self.run.step_s - 1
+        return self.replay.step_s / self.run.step_s - 1
 
 
 def compare(
@@ -60,7 +61,9 @@ def compare(
         try:
             machine = machine_of(run, plugins)
             workload = _workload(run, run.nodes * machine.node.devices, plugins, captured)
-            found.append(Compared(run=run, point=simulate(workload, machine, run.nodes, plugins=plugins)))
+            setting = setting_of(workload, machine, run.nodes, plugins=plugins)
+            slowness = draw_slowness(workload.mesh.world_size, std=machine.noise.compute_std, seed=0)
+            found.append(Compared(run=run, replay=replayed(setting, slowness=slowness)))
         except FujimiError as wrong:
             raise type(wrong)(f"{run.name}: {wrong}") from wrong
     return found
@@ -127,7 +130,7 @@ def as_table(compared: dict[PublishedRuns, list[Compared]]) -> list[dict[str, ob
             "nodes": each.run.nodes,
             "fitted": each.run.fitted,
             "measured_s": each.run.step_s,
-            "simulated_s": each.point.step_s,
+            "simulated_s": each.replay.step_s,
             "error": each.error,
         }
         for runs, found in compared.items()
@@ -162,10 +165,10 @@ def _workload(run: PublishedRun, ranks: int, plugins: Plugins, captured: Path | 
 
 
 def _row(each: Compared) -> list[str]:
-    run, point = each.run, each.point
+    run, replay = each.run, each.replay
     devices = run.nodes * (run.devices or 1)
-    shares = [f"{share / point.step_s:.0%}" for share in (point.exposed_communication_s, point.idle_s)]
-    times = [f"{seconds:.4g} s" for seconds in (run.step_s, point.step_s)]
+    shares = [f"{float(share.mean()) / replay.step_s:.0%}" for share in (replay.exposed_s, replay.idle_s)]
+    times = [f"{seconds:.4g} s" for seconds in (run.step_s, replay.step_s)]
     return [run.name, str(devices), *times, f"{each.error:+.1%}", *shares, "fitted" if run.fitted else ""]
 
 

@@ -268,8 +268,6 @@ def simulate(
     ranks = workload.mesh.world_size
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
     result = replayed(setting, slowness=slowness, observer=watch(setting) if watch else None)
-    if not result.step_s:
-        raise WorkloadError(f"workload {workload.job!r} does nothing that takes time: capture it again")
     flops_per_s = workload.flops / result.step_s
     memory = max((role.memory for role in workload.roles), key=lambda each: each.peak_bytes)
     return Point(
@@ -328,9 +326,9 @@ def replayed(setting: Setting, *, slowness: Seconds, observer: Observer | None =
 
     Raises:
         MachineError: If the devices cannot compute in the workload's type.
-        WorkloadError: If the workload cannot end.
+        WorkloadError: If the workload cannot end, or takes no time.
     """
-    return replay(
+    result = replay(
         setting.workload,
         kernel_seconds=setting.kernel_seconds,
         communication=setting.communication,
@@ -338,6 +336,9 @@ def replayed(setting: Setting, *, slowness: Seconds, observer: Observer | None =
         issue_s=setting.machine.node.device.issue_s,
         observer=observer,
     )
+    if not result.step_s:
+        raise WorkloadError(f"workload {setting.workload.job!r} does nothing that takes time: capture it again")
+    return result
 
 
 def draw_slowness(ranks: int, *, std: float, seed: int) -> Seconds:
