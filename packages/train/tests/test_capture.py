@@ -210,6 +210,30 @@ def test_memory_of_optimizer_and_parameters_is_three_times_the_parameters(make_j
     assert total == memory.peak_bytes
 
 
+def outside_bytes(workload: Workload, op: str) -> int:
+    kernels = [event for event in workload.roles[0].events if isinstance(event, Kernel)]
+    return sum(kernel.outside_bytes for kernel in kernels if kernel.op == op)
+
+
+def test_optimizer_state_outside_is_read_and_written_each_step(make_job, tiny, monkeypatch):
+    monkeypatch.setattr(offload, "SMALLEST_BYTES", 0)
+    parameters = 4 * sum(parameter.numel() for parameter in tiny.build(make_job()).parameters())
+    workload = capture(make_job(parallel={"offload": "optimizer"}), tiny, ranks=2)
+    assert outside_bytes(workload, "aten._fused_adamw_") == 2 * 2 * parameters
+    assert outside_bytes(capture(make_job(), tiny, ranks=2), "aten._fused_adamw_") == 0
+
+
+def test_activations_outside_go_there_and_come_back(make_job, tiny, monkeypatch):
+    monkeypatch.setattr(offload, "SMALLEST_BYTES", SMALLEST_OFFLOADED_BYTES)
+    workload = capture(make_job(parallel={"offload": "activations"}), tiny, ranks=2)
+    copies = [event for event in workload.roles[0].events if isinstance(event, Kernel) and event.outside_bytes]
+    assert {kernel.op for kernel in copies} == {"aten.copy_"}
+    there = [kernel.outside_bytes for kernel in copies if kernel.phase == "forward"]
+    back = [kernel.outside_bytes for kernel in copies if kernel.phase == "backward"]
+    assert there
+    assert sorted(there) == sorted(back)
+
+
 def test_steps_are_captured_the_same_each_time(make_job, tiny):
     assert capture(make_job(), tiny, ranks=64) == capture(make_job(), tiny, ranks=64)
 

@@ -372,7 +372,7 @@ def remembered(plugins: Plugins, device: Device) -> Callable[[Kernel], float]:
     def seconds(kernel: Kernel) -> float:
         if kernel.seconds is not None:
             return kernel.seconds
-        key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes, kernel.traits)
+        key = (kernel.op, kernel.dtype, kernel.shapes, kernel.flops, kernel.nbytes, kernel.outside_bytes, kernel.traits)
         if key not in known:
             known[key] = plugins.kernel_seconds(kernel, device)
         return known[key]

@@ -40,6 +40,19 @@ def test_every_kernel_costs_the_overhead_even_one_that_does_nothing(device: Devi
     assert kernel_seconds(MM, device) == pytest.approx(1e-5 + 48e6 / 0.8e12)
 
 
+def test_what_is_offloaded_goes_over_its_own_way(device: Device) -> None:
+    device = replace(device, outside_bandwidth_bytes_per_s=10e6)
+    kernel = Kernel(op="aten.copy_", dtype="float32", flops=0, nbytes=10**9, outside_bytes=10**8)
+    assert kernel_seconds(kernel, device) == pytest.approx(10.0)
+    assert kernel_seconds(replace(kernel, outside_bytes=10**6), device) == pytest.approx(1.0)
+
+
+def test_device_from_which_nothing_can_be_offloaded_says_so(device: Device) -> None:
+    kernel = Kernel(op="aten.copy_", dtype="float32", flops=0, nbytes=10**9, outside_bytes=10**8)
+    with pytest.raises(MachineError, match=r'aten.copy_ cannot reach offloaded tensors: set parallel.offload = "none"'):
+        kernel_seconds(kernel, device)
+
+
 def test_product_whose_extent_is_the_half_extent_reaches_half_of_the_limit(device: Device) -> None:
     device = replace(device, gemm_half_extent=(200 * 300 * 400) ** (1 / 3))
     assert kernel_seconds(MM, device) == pytest.approx(48e6 / 0.4e12)

@@ -80,6 +80,8 @@ class Device:
         memory_efficiency: Share of that peak that streaming reaches, 0 to 1.
         row_efficiency: The same for operators whose units work together on rows, as norms and softmax do, or that
             bring elements into another order; None if they are as fast as others.
+        outside_bandwidth_bytes_per_s: Between that memory and where offloaded tensors lie, in each direction: the
+            host's memory behind its link, or files; None if nothing can be offloaded.
         peak_flops_per_s: Peak by element type.
         gemm_efficiency: Share of the peak that a very large matrix product reaches, 0 to 1.
         gemm_half_extent: Cube root of m·n·k at which a matrix product reaches half of that share; 0 where tiles say it.
@@ -100,6 +102,7 @@ class Device:
     memory_bandwidth_bytes_per_s: float
     memory_efficiency: float
     row_efficiency: float | None = None
+    outside_bandwidth_bytes_per_s: float | None = None
     peak_flops_per_s: Mapping[str, float]
     gemm_efficiency: float
     gemm_half_extent: float
@@ -120,6 +123,8 @@ class Device:
         if self.row_efficiency is not None:
             above_zero(self, "row_efficiency")
             within(self, 0, 1, "row_efficiency")
+        if self.outside_bandwidth_bytes_per_s is not None:
+            above_zero(self, "outside_bandwidth_bytes_per_s")
         if not self.peak_flops_per_s or min(self.peak_flops_per_s.values()) <= 0:
             raise ValueError(f"device {self.name!r}: peak_flops_per_s needs a positive number for at least one dtype")
         if self.instructions and not self.instructions_per_s:

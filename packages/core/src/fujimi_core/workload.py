@@ -56,6 +56,7 @@ class Kernel:
         dtype: Type it computes in, for example ``float32``.
         flops: Floating-point operations.
         nbytes: Bytes read and written, each tensor once.
+        outside_bytes: Of these, what comes from or goes to tensors that are offloaded.
         phase: ``forward``, ``backward`` or ``optimizer``.
         traits: What else its time depends on.
         waits: Indices of earlier events of the role that must have ended, besides the one before on the stream.
@@ -68,6 +69,7 @@ class Kernel:
     dtype: str
     flops: int
     nbytes: int
+    outside_bytes: int = 0
     phase: str = ""
     traits: tuple[Trait, ...] = ()
     stream: Stream = Stream.COMPUTE
@@ -75,7 +77,7 @@ class Kernel:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "flops", "nbytes", *(["seconds"] if self.seconds is not None else []))
+        at_least(self, 0, "flops", "nbytes", "outside_bytes", *(["seconds"] if self.seconds is not None else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

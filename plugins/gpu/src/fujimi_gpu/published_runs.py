@@ -18,6 +18,23 @@ _GPT2_WORDS, _MEGATRON_MULTIPLE = 50_257, 128
 _GPUS_A_NODE = 8
 #: Gradients in one piece, after the last backward pass.
 _NO_BUCKETS = 2**40
+#: Source: PyTorch, ``DistributedDataParallel``, ``bucket_cap_mb``.
+_TORCH_BUCKETS = 25 * 2**20
+#: Of the runs of SC 2021: samples of a microbatch, blocks of a virtual stage (0: all of a rank), and whether PyTorch
+#: sums gradients during the backward pass, in pieces, or Megatron after it, in one.
+#: Source: NVIDIA/Megatron-LM, ``examples/sc21/run_table_1.sh``.
+_SC21 = {
+    "1.7B": (16, 0, True),
+    "3.6B": (16, 0, True),
+    "7.5B": (16, 0, True),
+    "18B": (8, 0, True),
+    "39B": (4, 0, False),
+    "76B": (2, 5, False),
+    "145B": (2, 5, False),
+    "310B": (1, 3, False),
+    "530B": (1, 1, False),
+    "1T": (1, 0, False),
+}
 #: Width, depth and heads of MPT models, and their vocabulary.
 #: Source: mosaicml/llm-foundry, ``scripts/train/yamls/pretrain``, and the parameters that the tables count.
 _MPT = {
@@ -144,20 +161,26 @@ def _vtrain(row: Row) -> PublishedRun:
 
 
 def _megatron(row: Row) -> list[PublishedRun]:
-    """Rows that say enough: those without a length of sequence or a microbatch are completed as their source does."""
+    """Rows that say enough; those of SC 2021 are completed by their scripts."""
     if not row["seq"]:
-        return []  # Megatron-Core's table: neither sequence, nor microbatch, nor what is recomputed
+        return []  # Megatron-Core's table: neither microbatch, nor what is recomputed; and tensor ranks overlap there
     gpus = int(row["gpus"])
     step_s = float(row["iter_s"]) if row["iter_s"] else _step_s(row)
-    recompute = "selective" if row["recompute"].startswith("selective") else "full"
-    interleave = row["note"].removeprefix("interleave ") if row["note"].startswith("interleave") else "1"
-    stages = {"virtual_stages": int(interleave), "schedule": "interleaved"} if int(interleave) > 1 else {}
+    more: dict[str, Any] = {}
+    if row["micro_batch"]:
+        microbatch = int(row["micro_batch"])
+        virtual_stages = int(row["note"].removeprefix("interleave "))
+    else:
+        microbatch, blocks, in_pieces = _SC21[row["model"]]
+        virtual_stages = int(row["layers"]) // int(row["pp"]) // blocks if blocks else 1
+        more |= {"bucket_bytes": _TORCH_BUCKETS} if in_pieces else {}
+    more |= {"virtual_stages": virtual_stages, "schedule": "interleaved"} if virtual_stages > 1 else {}
     job = _megatron_job(
         row,
-        microbatch=int(row["micro_batch"] or 1),
-        recompute=recompute,
+        microbatch=microbatch,
+        recompute="selective" if row["recompute"].startswith("selective") else "full",
         model={"attention": "unfused", "dropout": 0.1},
-        **stages,
+        **more,
     )
     name = f"{row['source'].partition(',')[0]} {row['model']}, {row['recompute']}"
     return [

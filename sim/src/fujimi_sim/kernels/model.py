@@ -1,4 +1,4 @@
-"""How long an operator takes: arithmetic at the device's speed for its shapes, or bytes at its memory's."""
+"""How long an operator takes: arithmetic at the device's speed for its shapes, or bytes at that of some memory."""
 
 from fujimi_core.device import Device
 from fujimi_core.errors import MachineError, unknown
@@ -14,19 +14,20 @@ _WANTS_ALIGNMENT = ("bfloat16", "float16")
 
 
 def kernel_seconds(kernel: Kernel, device: Device) -> float:
-    """Time of one operator on the device, ``overhead + max(arithmetic, streaming)``.
+    """Time of one operator on the device, ``overhead + max(arithmetic, streaming, way of what is offloaded)``.
 
     Args:
         kernel: Operator.
         device: What it runs on.
 
     Raises:
-        MachineError: If the device has no peak for the operator's type.
+        MachineError: If the device has no peak for the operator's type, or nothing can be offloaded from it.
 
     Source:
         Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
     """
-    return device.kernel_overhead_s + max(_arithmetic_s(kernel, device), streaming_s(kernel, device))
+    works_s = _arithmetic_s(kernel, device), streaming_s(kernel, device), _outside_s(kernel, device)
+    return device.kernel_overhead_s + max(works_s)
 
 
 def peak_flops_per_s(kernel: Kernel, device: Device) -> float:
@@ -61,3 +62,14 @@ def _arithmetic_s(kernel: Kernel, device: Device) -> float:
     seconds = arithmetic_s(products, device, peak_flops_per_s=peak)
     is_slow = Trait.UNALIGNED in kernel.traits and kernel.dtype in _WANTS_ALIGNMENT
     return seconds / device.unaligned_efficiency if is_slow else seconds
+
+
+def _outside_s(kernel: Kernel, device: Device) -> float:
+    if not kernel.outside_bytes:
+        return 0.0
+    if device.outside_bandwidth_bytes_per_s is None:
+        raise MachineError(
+            f"{device.name} has no outside_bandwidth_bytes_per_s, so {kernel.op} cannot reach offloaded tensors: "
+            'set parallel.offload = "none", or add that number to the machine file'
+        )
+    return kernel.outside_bytes / device.outside_bandwidth_bytes_per_s

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from fujimi_parallel.capture.assembly import Mark
 from fujimi_parallel.capture.flops import flops
 from fujimi_parallel.capture.memory import MemoryMeter
+from fujimi_parallel.offload import is_outside
 
 # kind, and which argument is the whole buffer: the vector of an all-reduce, the result of an all-gather
 _KINDS = {
@@ -127,12 +128,14 @@ class Recorder(TorchDispatchMode):
         if not inputs and not outputs:
             return
         arithmetic = flops(func, args, kwargs, out)
+        written = _written(func, args, kwargs, outputs)
         event = Kernel(
             op=str(func._overloadpacket),
             shapes=tuple(tuple(tensor.shape) for tensor in inputs[:3]),
             dtype=_dtype(inputs or outputs),
             flops=arithmetic,
-            nbytes=_touched(func, inputs, outputs) + sum(each.nbytes for each in _written(func, args, kwargs, outputs)),
+            nbytes=_touched(func, inputs, outputs) + sum(each.nbytes for each in written),
+            outside_bytes=_outside(func, inputs, outputs + written),
             phase=self._phase(),
             traits=_traits(func, args, inputs + outputs) if arithmetic else _order(inputs, outputs),
             waits=self._latest_waits(),
@@ -226,6 +229,12 @@ def _touched(func: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor])
     if func._schema.name.split("::")[1] in _PICKING:
         return 2 * written + sum(tensor.nbytes for tensor in inputs[1:])
     return written + sum(tensor.nbytes for tensor in inputs)
+
+
+def _outside(func: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> int:
+    """Bytes that come from offloaded tensors, and go to them; ``copy_`` does not read what it replaces."""
+    read = inputs[1:] if func is torch.ops.aten.copy_.default else inputs
+    return sum(tensor.nbytes for tensor in read + outputs if is_outside(tensor.untyped_storage()))
 
 
 def _order(inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> tuple[Trait, ...]:
