@@ -36,6 +36,13 @@ PLANS = {
     "pipeline": {"pipeline": 4, "microbatch": 1},
     "sequence": {"sequence": 4},
     "tensor and pipeline": {"tensor": 2, "pipeline": 2, "schedule": "zero-bubble"},
+    "tensor, recompute selective": {"tensor": 4, "recompute": "selective"},
+    "tensor and pipeline, zero-bubble, recompute selective": {
+        "tensor": 2,
+        "pipeline": 2,
+        "schedule": "zero-bubble",
+        "recompute": "selective",
+    },
     "pipeline and data": {"pipeline": 2, "schedule": "interleaved", "virtual_stages": 2, "zero": 3},
     "sequence and tensor": {"sequence": 2, "tensor": 2, "zero": 1, "placement": ["tp", "sp", "dp", "pp"]},
     "few microbatches": {"pipeline": 4, "microbatch": 4},

@@ -24,6 +24,8 @@ PLANS = [
     "pipeline",
     "sequence",
     "tensor and pipeline",
+    "tensor, recompute selective",
+    "tensor and pipeline, zero-bubble, recompute selective",
     "pipeline and data",
     "sequence and tensor",
     "few microbatches",

@@ -210,6 +210,16 @@ def test_memory_of_optimizer_and_parameters_is_three_times_the_parameters(make_j
     assert total == memory.peak_bytes
 
 
+@pytest.mark.parametrize(("recompute", "more"), [("none", 0), ("selective", 0), ("full", 1)])
+def test_sums_over_tensor_ranks_are_computed_again_with_the_products_only(make_planned_model, recompute, more):
+    job = from_table(table_of("gpt", {"tensor": 2, "recompute": recompute}))
+    events = capture(job, make_planned_model("gpt", 3), ranks=2).roles[0].events
+    sums = [event for event in events if isinstance(event, Collective) and event.axes == ("tp",)]
+    backward = [event for event in sums if event.phase == "backward"]
+    without = 2 * 3 + 1  # of each block's and the head's inputs
+    assert len(backward) == without + more * 3  # nothing needs the last sum of a block again
+
+
 def outside_bytes(workload: Workload, op: str) -> int:
     kernels = [event for event in workload.roles[0].events if isinstance(event, Kernel)]
     return sum(kernel.outside_bytes for kernel in kernels if kernel.op == op)

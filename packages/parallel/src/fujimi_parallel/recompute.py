@@ -1,7 +1,9 @@
 """Recomputation: what the backward pass computes again instead of keeping it."""
 
-import functools
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -29,7 +31,8 @@ def recomputed(forward: Forward, how: Recompute) -> Forward:
 
     Args:
         forward: Of a block.
-        how: ``full`` keeps the inputs only; ``selective`` also results of matrix products and attention.
+        how: ``full`` keeps the inputs only; ``selective`` also results of matrix products, summed over tensor ranks
+            where they are, and attention.
 
     Source:
         Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016; Korthikanti et al., "Reducing Activation
@@ -39,13 +42,41 @@ def recomputed(forward: Forward, how: Recompute) -> Forward:
         return forward
     contexts: dict[str, Any] = {}
     if how is Recompute.SELECTIVE:
-        contexts = {"context_fn": functools.partial(create_selective_checkpoint_contexts, _policy)}
+        contexts = {"context_fn": _contexts}
 
     def again(x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = checkpoint(forward, x, use_reentrant=False, **contexts)
         return y
 
     return again
+
+
+class _Thread(threading.local):
+    products_are_kept = False
+
+
+_thread = _Thread()
+
+
+def products_are_kept() -> bool:
+    """Whether a block is computed again whose matrix products are those of the first time, not computed again."""
+    return _thread.products_are_kept
+
+
+def _contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """Entered for the first time and the second."""
+    first, second = create_selective_checkpoint_contexts(_policy)
+    return first, _again(second)
+
+
+@contextlib.contextmanager
+def _again(second: AbstractContextManager[Any]) -> Iterator[None]:
+    before, _thread.products_are_kept = _thread.products_are_kept, True
+    try:
+        with second:
+            yield
+    finally:
+        _thread.products_are_kept = before
 
 
 def _policy(_context: Any, func: Any, *_args: Any, **_kwargs: Any) -> CheckpointPolicy:

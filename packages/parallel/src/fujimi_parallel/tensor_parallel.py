@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from fujimi_core.offers import Style
 from torch import nn
 
+from fujimi_parallel.recompute import products_are_kept
+
 #: Dimension of a weight that a style shares; a bias is shared along its only one, or not at all.
 _WEIGHT_DIM = {Style.COLUMN: 0, Style.ROW: 1, Style.VOCABULARY: 0}
 _KINDS: dict[Style, type[nn.Module]] = {
@@ -71,7 +73,7 @@ def _row(module: nn.Module, group: dist.ProcessGroup) -> Any:
     assert isinstance(module, nn.Linear)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        y = summed(F.linear(x, module.weight), group)
+        y: torch.Tensor = _SummedProduct.apply(F.linear(x, module.weight), group)  # type: ignore[no-untyped-call]
         return y if module.bias is None else y + module.bias
 
     return forward
@@ -117,6 +119,22 @@ class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, group: dist.ProcessGroup) -> torch.Tensor:
         return _all_reduced(x, group)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
+
+
+class _SummedProduct(torch.autograd.Function):
+    """Sum of matrix products of which nobody else has any use: in their place, and of those that were kept, once."""
+
+    @staticmethod
+    def forward(ctx: Any, product: torch.Tensor, group: dist.ProcessGroup) -> torch.Tensor:
+        if not product.is_contiguous():
+            return _all_reduced(product, group)
+        if not products_are_kept():
+            dist.all_reduce(product.data, group=group)  # what selective recomputation keeps may not seem changed
+        return product.view_as(product)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
