@@ -1,4 +1,4 @@
-"""What this package offers: the machine fugaku, its measurements, its scheduler and the choices of its MPI library."""
+"""What this package offers: Fugaku with one rank a node or four, its measurements, its scheduler and the choices of its MPI library."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -22,8 +22,9 @@ FUJITSU_MPI = "fujitsu_mpi"
 
 @hookimpl
 def fujimi_machines() -> Sequence[Machine]:
-    """Offer Fugaku, as its file describes it."""
-    return [machine_file.load(_FILES / "machines" / "fugaku.toml")]
+    """Offer Fugaku with one rank on the 48 cores of a node, and with one on each of its four core memory groups."""
+    fugaku = _FILES / "machines" / "fugaku.toml"
+    return [machine_file.load(fugaku), machine_file.load(_FILES / "machines" / "fugaku-4cmg.toml", base=fugaku)]
 
 
 @hookimpl
