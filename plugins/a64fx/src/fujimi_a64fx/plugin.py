@@ -1,4 +1,4 @@
-"""What this package offers: Fugaku with one rank a node or four, its measurements, its scheduler and the choices of its MPI library."""
+"""What this package offers: Fugaku, its measurements, its scheduler and the choices of its MPI library."""
 
 from collections.abc import Sequence
 from functools import cache
