@@ -9,10 +9,12 @@ from fujimi_core.hookspecs import hookimpl
 from fujimi_core.machine import Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.offers import Scheduler
+from fujimi_core.published import PublishedRuns
 from fujimi_core.selection import SelectionTable
 from fujimi_core.workload import Collective
 
 from fujimi_a64fx import pjm
+from fujimi_a64fx.published_runs import published_runs
 from fujimi_a64fx.reported import measurement_files
 
 _FILES = files("fujimi_a64fx")
@@ -31,6 +33,12 @@ def fujimi_machines() -> Sequence[Machine]:
 def fujimi_measurements() -> Sequence[MeasurementFile]:
     """Offer measurements of collectives on Fugaku."""
     return measurement_files()
+
+
+@hookimpl
+def fujimi_published_runs() -> Sequence[PublishedRuns]:
+    """Offer published training runs on Fugaku."""
+    return published_runs()
 
 
 @hookimpl
