@@ -53,22 +53,24 @@ CASES = [
 
 PAGE = """# A vision transformer on 1,024 nodes of Fugaku
 
-Made by `python benchmarks/validate_jobs.py`; do not edit. Published training runs that say which network and batch they had are in
-[validation.md](validation.md).
+Made by `python benchmarks/validate_jobs.py`; do not edit. Published training runs that say which network and batch
+they had are in [validation.md](validation.md).
 
-Published: {published} in all, {published_share:.1%} of the nodes' float32 peak (TSUBAME joint-use report, fiscal year 2022; data
-parallel, the global batch held by accumulation; neither the size of the network nor the batch is given). Simulated:
+Published: {published} in all, {published_share:.1%} of the nodes' float32 peak (TSUBAME joint-use report, fiscal year
+2022; data parallel, the global batch held by accumulation; neither the size of the network nor the batch is given).
+Simulated:
 
 | what | TFLOP/s | of peak |
 |---|---|---|
 {rows}
 
-Two of these come near, and no others: matrix products without a tuned library, and memory that is new for each result. For both there is a
-measurement, but of something else: Eigen's products are in the graphs of BLIS (one core of A64FX), beside libraries that reach up to 92 %;
-the rate of new memory is fitted to MPI's temporary buffers, which one thread fills, whereas 48 fill a tensor, and an allocator may keep
-memory (Fugaku-LLM preloads one). The report itself names products of shapes that are not large and square, and Python's calls; small batches and
-slow calls explain a factor of 1.3 to 4 here, not 10. So nothing of it is in the machine file: a step on Fugaku is that of a program whose
-products are BLIS's or SSL2's and whose memory is reused: a limit, not what the libraries of 2022 gave.
+Two of these come near, and no others: matrix products without a tuned library, and memory that is new for each
+result. For both there is a measurement, but of something else: Eigen's products are in the graphs of BLIS (one core
+of A64FX), beside libraries that reach up to 92 %; the rate of new memory is fitted to MPI's temporary buffers, which
+one thread fills, whereas 48 fill a tensor, and an allocator may keep memory (Fugaku-LLM preloads one). The report
+itself names products of shapes that are not large and square, and Python's calls; small batches and slow calls
+explain a factor of 1.3 to 4 here, not 10. So nothing of it is in the machine file: a step on Fugaku is that of a
+program whose products are BLIS's or SSL2's and whose memory is reused: a limit, not what the libraries of 2022 gave.
 """
 
 
