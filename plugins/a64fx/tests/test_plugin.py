@@ -107,6 +107,7 @@ def test_four_core_memory_groups_together_are_the_node(fugaku: Machine, four_ran
     assert 4 * group.memory_bytes == whole.memory_bytes
     assert 4 * group.memory_bandwidth_bytes_per_s == whole.memory_bandwidth_bytes_per_s
     assert 4 * group.instructions_per_s == whole.instructions_per_s
+    assert 4 * group.outside_bandwidth_bytes_per_s == pytest.approx(whole.outside_bandwidth_bytes_per_s, rel=1e-2)
     assert {dtype: 4 * peak for dtype, peak in group.peak_flops_per_s.items()} == pytest.approx(whole.peak_flops_per_s)
 
 
