@@ -22,6 +22,7 @@ KEYS = [
     "memory_bytes_per_rank",
     "memory_fits",
     "memory",
+    "memory_shortage",
     "breakdown",
 ]
 

@@ -119,7 +119,7 @@ def test_figures_within_the_tolerance_are_no_difference(figures: dict[str, Any])
         ({"idle_s": 0.12}, "idle_s 100 ms 120 ms +2.0% of the step"),
         ({"samples_per_s": 950.0}, "samples_per_s 1,000 950 -5.0%"),
         ({"parallel_efficiency": 0.7}, "parallel_efficiency 80.00% 70.00% -12.5%"),
-        ({"memory_bytes_per_rank": 2 * 10**9}, "memory_bytes_per_rank 1 GB 2 GB +100.0%"),
+        ({"memory_bytes_per_rank": 2 * 10**9}, "memory_bytes_per_rank 953.7 MiB 1.863 GiB +100.0%"),
     ],
 )
 def test_figure_beyond_the_tolerance_is_shown_as_it_was_and_is(figures: dict[str, Any], row: str) -> None:

@@ -46,17 +46,18 @@ def test_table_has_a_row_a_size_and_says_whether_memory_fits(job_file: Path, plu
     assert header.split()[:4] == ["nodes", "ranks", "step", "compute"]
     assert one.split()[:4] == ["1", "1", "640", "ms"]
     assert one.split()[4:9] == ["100.0%", "0.0%", "0.0%", "100", "800"]
-    assert one.split()[9:] == ["GFLOP/s", "80.0%", "100.0%", "4.295", "GB"]
+    assert one.split()[9:] == ["GFLOP/s", "80.0%", "100.0%", "4", "GiB"]
     assert sixteen.split()[0] == "16"
     assert all_of_it.split()[0] == "64"
     assert len({len(line) for line in (header, one, sixteen, all_of_it)}) == 1, "columns are aligned"
-    assert memory == "memory: DOES NOT FIT on 1 node: up to 4.295 GB a rank, more than the 1.074 GB of abacus"
+    shortage = "4 GiB of 1 GiB; other 100 %; try a machine whose devices have more memory"  # of one rank, of no kind
+    assert memory == f"memory: DOES NOT FIT on 1 node: {shortage}"
     assert cost.startswith("simulated in ")
 
 
 KEYS = (
     "nodes ranks step_s compute_s communication_s exposed_communication_s idle_s samples_per_s flops_per_s "
-    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory_fits memory breakdown"
+    "fraction_of_peak parallel_efficiency memory_bytes_per_rank memory_fits memory memory_shortage breakdown"
 )
 
 
@@ -78,7 +79,9 @@ def test_json_of_what_does_not_fit_is_followed_by_a_word_on_stderr(
     assert simulate(plugins, job_file, "--machine", "toy", "--nodes", "2", "--json") == 0
     written = capsys.readouterr()
     assert json.loads(written.out)["points"][0]["memory_bytes_per_rank"] == 32 * 2**26
-    assert written.err == "memory: DOES NOT FIT on 2 nodes: up to 2.147 GB a rank, more than the 1.074 GB of abacus\n"
+    said = "2 GiB of 1 GiB; other 100 %; try parallel.pipeline = 2 or parallel.tensor = 2"
+    assert json.loads(written.out)["points"][0]["memory_shortage"] == said
+    assert written.err == f"memory: DOES NOT FIT on 2 nodes: {said}\n"
 
 
 def points(capsys: Capture) -> list[dict[str, Any]]:

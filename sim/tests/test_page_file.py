@@ -101,4 +101,4 @@ def test_same_report_gives_the_same_bytes(machine: Machine) -> None:
 @pytest.mark.parametrize(("peak", "word"), [(2**30, "fits"), (2**30 + 1, "does not fit")])
 def test_page_says_in_large_letters_whether_memory_is_enough(machine: Machine, peak: int, word: str) -> None:
     shown = Page(page(replace(REPORT, points=(replace(POINT, memory_bytes_per_rank=peak),)), machine))
-    assert f"of 1.074 GB: {word}" in shown.texts["small"]
+    assert f"of 1 GiB: {word}" in shown.texts["small"]

@@ -61,6 +61,16 @@ def suite(pytester: pytest.Pytester, job_file: Path) -> Suite:
 # the fixture
 
 
+def test_failed_test_shows_what_does_not_fit_and_what_to_try(suite: Suite) -> None:
+    suite.write("""
+def test_fits(simulated):
+    assert simulated("tiny.toml", machine="toy", nodes=2).memory_fits
+""")
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["memory: DOES NOT FIT on 2 nodes: 2 GiB of 1 GiB; *; try parallel.pipeline = 2 or *"])
+
+
 def test_fixture_simulates_a_job_file_beside_the_test(suite: Suite) -> None:
     suite.run().assert_outcomes(passed=1)
 

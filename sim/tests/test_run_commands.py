@@ -31,6 +31,14 @@ def test_table_tells_time_parts_and_what_was_left_out(job_file: Path, plugins: P
     assert lines[-1] == "left out: the job has no [submit]: no time limit, and any number of restarts"
 
 
+def test_what_does_not_fit_is_said(job_file: Path, plugins: Plugins, capsys: Capture) -> None:
+    assert simulate_run(plugins, job_file, "--machine", "toy", "--nodes", "2", "--runs", "1") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory: ")]
+    assert lines == [
+        "memory: DOES NOT FIT: 2 GiB of 1 GiB; other 100 %; try parallel.pipeline = 2 or parallel.tensor = 2"
+    ]
+
+
 def test_json_is_the_report(job_file: Path, plugins: Plugins, capsys: Capture) -> None:
     assert simulate_run(plugins, job_file, "--machine", "toy", "--nodes", "16", "--runs", "2", "--json") == 0
     report = build(RunReport, json.loads(capsys.readouterr().out), where="stdout", error=FujimiError)

@@ -42,7 +42,7 @@ def test_row_has_a_cell_for_every_column() -> None:
         "FLOP/s": "1.5 PFLOP/s",
         "of peak": "25.0%",
         "efficiency": "50.0%",
-        "memory/rank": "2 GB",
+        "memory/rank": "1.863 GiB",
     }
 
 
@@ -52,7 +52,7 @@ def test_rate_below_one_is_not_rounded_to_nothing() -> None:
 
 def test_memory_that_fits_is_said_to_fit(machine: Machine) -> None:
     small = replace(POINT, memory_bytes_per_rank=2**30)
-    assert summary.memory(report(small), machine) == "memory: 1.074 GB a rank fits into the 1.074 GB of abacus"
+    assert summary.memory(report(small), machine) == "memory: 1 GiB a rank fits into the 1 GiB of abacus"
     assert summary.too_large(report(small)) == []
 
 
@@ -63,15 +63,14 @@ def test_workload_that_does_not_tell_its_memory_is_not_said_to_fit(machine: Mach
 
 
 @pytest.mark.parametrize(
-    ("nodes", "where"), [([1], "1 node"), ([64], "64 nodes"), ([1, 64, 1_024], "1; 64; 1,024 nodes")]
+    ("nodes", "where"),
+    [([1], "1 node: "), ([64], "64 nodes: "), ([1, 64, 1_024], "1; 64; 1,024 nodes: on 1 node ")],
 )
 def test_memory_that_does_not_fit_is_said_loudly_and_where(machine: Machine, nodes: list[int], where: str) -> None:
     fits = replace(POINT, nodes=4_096, memory_bytes_per_rank=10**6)
-    large = [replace(POINT, nodes=count, memory_fits=False) for count in nodes]
+    large = [replace(POINT, nodes=count, memory_fits=False, memory_shortage="2 of 1; try less") for count in nodes]
     assert summary.too_large(report(*large, fits)) == nodes
-    assert summary.memory(report(*large, fits), machine) == (
-        f"memory: DOES NOT FIT on {where}: up to 2 GB a rank, more than the 1.074 GB of abacus"
-    )
+    assert summary.memory(report(*large, fits), machine) == f"memory: DOES NOT FIT on {where}2 of 1; try less"
 
 
 def test_breakdown_lists_the_longest_parts_and_sums_up_what_takes_a_hundredth_of_the_step() -> None:

@@ -135,3 +135,18 @@ def test_file_that_is_no_toml_is_refused_by_its_name(tmp_path: Path, content: by
         with pytest.raises(MachineError) as refused:
             load(wrong)
         assert str(refused.value).startswith(f"cannot read the machine file {wrong}: ")
+
+
+def test_file_over_a_base_says_only_what_is_different(tmp_path: Path) -> None:
+    base = write(tmp_path, FILE)
+    other = tmp_path / "other.toml"
+    other.write_text(
+        'name = "other"\n[node]\ndevices = { value = 1, source = "other manual" }\n'
+        '[node.device]\npeak_flops_per_s = { value = { float32 = 3e12 }, source = "other manual" }\n'
+    )
+    machine, was = load(other, base=base), load(base)
+    assert (machine.name, machine.title) == ("other", was.title)
+    assert machine.node.device.peak_flops_per_s == {"float32": 3e12}, "what has a source is replaced whole"
+    assert machine.node.device.memory_bytes == was.node.device.memory_bytes
+    assert machine.sources["node.devices"] == "other manual"
+    assert machine.sources["node.device.memory_bytes"] == "toy manual, p. 3"

@@ -22,6 +22,7 @@ OF_ANY_SIZE = ("vit", "gpt")
 SIZE = {"width": 64, "depth": 2, "heads": 4}
 VITS = [name for name in OFFERED if name.startswith("vit")]
 GPTS = [name for name in OFFERED if name.startswith("gpt")]
+COSMOFLOWS = [name for name in OFFERED if name.startswith("cosmoflow")]
 
 
 @pytest.fixture
@@ -35,6 +36,9 @@ def job_of(make_job):
             return make_job(
                 model={"name": name, "patch": patch, "channels": 3, **model}, data={"pixels": 224, "classes": 1000}
             )
+        if name in COSMOFLOWS:
+            data = {"pixels": 128, "classes": 4}
+            return make_job(model={"name": name, "patch": 16, "channels": 4, **model}, data=data)
         sequence = 1024 if name.startswith("gpt2") else 2048
         vocabulary = 48_588 if name == "gpt_13b" else 50_257
         sizes = {"sequence": sequence, "vocabulary": vocabulary, "classes": None, "instances": None, "pixels": None}
@@ -79,7 +83,7 @@ def test_summaries_tell_the_number_of_parameters_that_the_networks_have(job_of):
         assert abs(told - millions) < 1, name
 
 
-@pytest.mark.parametrize("name", OFFERED)
+@pytest.mark.parametrize("name", VITS + GPTS)
 def test_sharding_names_what_the_network_has(job_of, name):
     import torch
 

@@ -11,8 +11,12 @@ from fujimi_core.plugins import Plugins
 
 @pytest.fixture(scope="module")
 def fugaku() -> Machine:
-    (machine,) = plugin.fujimi_machines()
-    return machine
+    return plugin.fujimi_machines()[0]
+
+
+@pytest.fixture(scope="module")
+def four_ranks() -> Machine:
+    return plugin.fujimi_machines()[1]
 
 
 def test_axes_multiply_to_the_158976_nodes(fugaku: Machine) -> None:
@@ -95,6 +99,30 @@ def test_power_states_are_two_clocks_and_one_or_two_pipelines(fugaku: Machine) -
     # the same graph, p. 9: 44.5 s and 2.1 Wh a node in normal mode, 40 s and 1.75 Wh in boost eco
     assert watts["normal"] * 44.5 / 3600 == pytest.approx(2.1, rel=0.03)
     assert watts["boost eco"] * 40 / 3600 == pytest.approx(1.75, rel=0.03)
+
+
+def test_four_core_memory_groups_together_are_the_node(fugaku: Machine, four_ranks: Machine) -> None:
+    whole, group = fugaku.node.device, four_ranks.node.device
+    assert four_ranks.node.devices == 4
+    assert 4 * group.memory_bytes == whole.memory_bytes
+    assert 4 * group.memory_bandwidth_bytes_per_s == whole.memory_bandwidth_bytes_per_s
+    assert 4 * group.instructions_per_s == whole.instructions_per_s
+    assert 4 * group.outside_bandwidth_bytes_per_s == pytest.approx(whole.outside_bandwidth_bytes_per_s, rel=1e-2)
+    assert {dtype: 4 * peak for dtype, peak in group.peak_flops_per_s.items()} == pytest.approx(whole.peak_flops_per_s)
+
+
+def test_products_on_twelve_cores_reach_what_the_better_library_was_measured_to_reach(four_ranks: Machine) -> None:
+    device = four_ranks.node.device
+    measured = {480: 0.61, 1200: 0.83, 2400: 0.90, 4560: 0.92}  # BLIS, docs/graphs: 12 cores, SGEMM, SSL2
+    for extent, share in measured.items():
+        predicted = device.gemm_efficiency * extent / (extent + device.gemm_half_extent)
+        assert predicted == pytest.approx(share, rel=0.05)
+
+
+def test_all_else_of_four_ranks_a_node_is_as_with_one(fugaku: Machine, four_ranks: Machine) -> None:
+    assert four_ranks.network == fugaku.network
+    assert (four_ranks.storage, four_ranks.power) == (fugaku.storage, fugaku.power)
+    assert four_ranks.sources["network.hop_latency_s"] == fugaku.sources["network.hop_latency_s"]
 
 
 def test_fugaku_is_found_by_its_name_among_installed_plugins() -> None:

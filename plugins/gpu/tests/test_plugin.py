@@ -1,5 +1,7 @@
 """Numbers of the GPU machines against each other and against published totals."""
 
+from dataclasses import replace
+
 import pytest
 from fujimi_core.machine import Machine
 from fujimi_core.machine_file import UNVERIFIED
@@ -29,6 +31,9 @@ def peak(name: str, dtype: str) -> float:
         ("abci2-v", 1_088, 4_352),
         ("tsubame3", 540, 2_160),  # Matsuoka et al., 2017
         ("tsubame4", 240, 960),
+        ("summit", 4_608, 27_648),  # OLCF, hands-on with Summit
+        ("frontier", 9_856, 78_848),  # OLCF, Frontier User Guide: dies
+        ("aurora", 10_624, 127_488),  # ALCF, Aurora user guide: 63,744 GPUs of 2 tiles
     ],
 )
 def test_nodes_and_gpus_are_those_of_the_documents(name: str, nodes: int, gpus: int) -> None:
@@ -46,11 +51,46 @@ def test_nodes_and_gpus_are_those_of_the_documents(name: str, nodes: int, gpus: 
         ("abci2-v", "float16", 550.6 * PETA, 0.02),
         ("tsubame3", "float64", 12.15 * PETA, 0.07),  # Matsuoka et al., 2017
         ("tsubame3", "float16", 47.2 * PETA, 0.04),
+        # Frontier User Guide: 47.8 TFLOP/s of an MI250X's vector units, matrix cores have twice that (AMD)
+        ("frontier", "float64", 2 * 4 * 9_856 * 47.9e12, 1e-3),
     ],
 )
 def test_gpus_together_reach_the_published_peak(name: str, dtype: str, published: float, rel: float) -> None:
     assert peak(name, dtype) <= published
     assert peak(name, dtype) == pytest.approx(published, rel=rel)
+
+
+def test_summit_has_the_mixed_precision_in_excess_of_3_exaflops() -> None:
+    assert 3e18 < peak("summit", "float16") < 4e18  # OLCF, Summit User Guide, system overview
+
+
+def test_a_die_of_mi250x_does_what_its_compute_units_do_at_their_clock() -> None:
+    peaks = MACHINES["frontier"].node.device.peak_flops_per_s
+    a_clock = {"float64": 256, "float32": 256, "float16": 1_024, "bfloat16": 1_024}
+    assert peaks == pytest.approx({dtype: 110 * 1.7e9 * flops for dtype, flops in a_clock.items()}, rel=1e-3)
+
+
+def test_a_tile_of_aurora_reaches_what_was_measured_in_large_products_and_triads() -> None:
+    device = MACHINES["aurora"].node.device  # ALCF, node performance overview: 256 TFLOP/s and 1 TB/s
+    assert device.gemm_efficiency * device.peak_flops_per_s["bfloat16"] == pytest.approx(256e12, rel=5e-3)
+    assert device.memory_efficiency * device.memory_bandwidth_bytes_per_s == pytest.approx(1e12, rel=5e-3)
+
+
+def test_v100_is_the_same_device_on_every_machine() -> None:
+    of_summit, of_abci = (MACHINES[name].node.device for name in ("summit", "abci2-v"))
+    link = of_abci.outside_bandwidth_bytes_per_s  # NVLink to POWER9, PCIe to Xeon
+    assert replace(of_summit, outside_bandwidth_bytes_per_s=link) == of_abci
+
+
+def test_groups_of_a_dragonfly_hold_a_cabinet_and_link_each_two_of_their_switches() -> None:
+    for name, cabinet in {"frontier": 128, "aurora": 64}.items():
+        machine = MACHINES[name]
+        groups = machine.network.groups
+        assert groups is not None
+        assert groups.switches * groups.nodes == cabinet
+        joined = machine.node.interfaces  # real switches in one: 16 endpoints each, as many nodes
+        assert groups.switches * joined == 32
+        assert groups.local_links == joined**2
 
 
 def test_tsubame4_computes_in_half_precision_about_20_times_as_fast_as_tsubame3() -> None:
@@ -72,17 +112,17 @@ def test_float32_is_the_cuda_cores_not_tf32_of_the_tensor_cores() -> None:
 
 def test_bfloat16_came_with_the_a100() -> None:
     with_it = {name for name, machine in MACHINES.items() if "bfloat16" in machine.node.device.peak_flops_per_s}
-    assert set(MACHINES) - with_it == {"abci2-v", "tsubame3"}
+    assert set(MACHINES) - with_it == {"abci2-v", "summit", "tsubame3"}
 
 
 @every_machine
-def test_machine_is_a_fat_tree_of_nodes_with_a_faster_network_inside(machine: Machine) -> None:
+def test_machine_is_a_network_of_nodes_with_a_faster_one_inside(machine: Machine) -> None:
     node = machine.node
-    assert machine.network.topology == "nonblocking"
+    assert machine.network.topology == ("dragonfly" if machine.name in ("frontier", "aurora") else "nonblocking")
     assert machine.network.link_bandwidth_bytes_per_s == node.interface_bandwidth_bytes_per_s
     assert node.injection_bandwidth_bytes_per_s <= node.interfaces * node.interface_bandwidth_bytes_per_s
     assert node.peer_bandwidth_bytes_per_s is not None
-    assert node.peer_bandwidth_bytes_per_s > node.injection_bandwidth_bytes_per_s / 2
+    assert node.peer_bandwidth_bytes_per_s > node.injection_bandwidth_bytes_per_s / node.devices
 
 
 @every_machine

@@ -12,7 +12,7 @@ from fujimi_core.atomic import atomic_file
 from fujimi_core.errors import FujimiError
 from fujimi_core.records import build, to_table
 from fujimi_core.tables import table
-from fujimi_core.units import count_of, format_quantity
+from fujimi_core.units import count_of, format_memory, format_quantity
 
 from fujimi_sim.breakdown import Part
 from fujimi_sim.simulation import Point
@@ -32,7 +32,7 @@ _FIGURES: dict[str, Callable[[float], str]] = {
     "samples_per_s": rate,
     "fraction_of_peak": "{:.2%}".format,
     "parallel_efficiency": "{:.2%}".format,
-    "memory_bytes_per_rank": lambda nbytes: format_quantity(nbytes, "B"),
+    "memory_bytes_per_rank": format_memory,
 }
 #: A part of a step as it was and as it is.
 _Pair: TypeAlias = tuple[Part, Part]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from fujimi_core.machine import Machine
-from fujimi_core.units import count_of, format_quantity
+from fujimi_core.units import count_of, format_memory, format_quantity
 
 from fujimi_sim import summary
 from fujimi_sim.network.heat import Heat
@@ -86,9 +86,7 @@ def _tiles(point: Point, machine: Machine) -> list[str]:
     fits: list[tuple[str, str, str, str]] = []
     if needs:
         word = "fits" if needs <= has else "does not fit"
-        fits = [
-            ("memory of a rank", f"{needs / has:.0%}", f"of {format_quantity(has, 'B')}: {word}", "bad" * (needs > has))
-        ]
+        fits = [("memory of a rank", f"{needs / has:.0%}", f"of {format_memory(has)}: {word}", "bad" * (needs > has))]
     tiles: list[tuple[str, str, str, str]] = [
         (
             "largest size",

@@ -100,6 +100,7 @@ def simulated(request: pytest.FixtureRequest, fujimi_plugins: "Plugins", _fujimi
 
     from fujimi_sim.files import simulate_file
     from fujimi_sim.guard import Run
+    from fujimi_sim.summary import memory, too_large
 
     def simulate(
         job: str | os.PathLike[str],
@@ -120,6 +121,8 @@ def simulated(request: pytest.FixtureRequest, fujimi_plugins: "Plugins", _fujimi
             problem = _fujimi_guard.check(path, report, seed=seed, weak=weak) if _fujimi_guard else ""
         except FujimiError as wrong:
             raise type(wrong)(str(wrong)) from None  # from here: the test's own line is all that a reader needs
+        if too_large(report):  # shown with a test that fails
+            request.node.add_report_section("call", "memory", memory(report, described))
         if problem:
             pytest.fail(f"{problem}\n\nif this is meant, store it: add --fujimi-update")
         return Run.of(report)

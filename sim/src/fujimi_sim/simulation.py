@@ -23,6 +23,7 @@ from fujimi_core.workload import Kernel, Memory, Workload
 from fujimi_sim.breakdown import Part, breakdown
 from fujimi_sim.kernels.model import peak_flops_per_s
 from fujimi_sim.meetings import Seconds
+from fujimi_sim.memory import shortage
 from fujimi_sim.network.timer import CommunicationTimer
 from fujimi_sim.replay import Observer, Replay, replay
 
@@ -48,6 +49,7 @@ class Point:
         memory_bytes_per_rank: High-water mark of the rank that needs most; 0 if the workload does not tell.
         memory: What that rank holds then.
         memory_fits: Whether a device has as much.
+        memory_shortage: If it has not: how much of what a rank holds, and what to change in the job, in words.
         breakdown: What the step consists of, the longest first.
     """
 
@@ -65,6 +67,7 @@ class Point:
     memory_bytes_per_rank: int
     memory_fits: bool
     memory: Memory = field(default_factory=Memory)
+    memory_shortage: str = ""
     breakdown: tuple[Part, ...] = field(repr=False)
 
 
@@ -165,7 +168,7 @@ def simulate_job(
 
     def point(job: Job, count: int, watch: Watch | None) -> Point:
         workload = plugins.capture(job, count * devices)
-        return simulate(workload, machine, count, plugins=plugins, seed=seed, watch=watch)
+        return simulate(workload, machine, count, plugins=plugins, job=job, seed=seed, watch=watch)
 
     fewest = fewest_nodes(job, devices)
     short = () if fewest in nodes else shortened(job, fewest * devices)
@@ -254,10 +257,20 @@ def simulate(
     nodes: int,
     *,
     plugins: Plugins,
+    job: Job | None = None,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Point:
     """Replay one step of a workload on so many nodes.
+
+    Args:
+        workload: The step.
+        machine: On which.
+        nodes: How many.
+        plugins: Who offers networks, places ranks and knows kernels.
+        job: What was captured, if that is known: what to change in it is told where the memory does not suffice.
+        seed: Of the noise.
+        watch: Who may see the replay.
 
     Raises:
         MachineError: If the machine has not so many nodes, their devices are not as many as the workload's ranks, or
@@ -269,7 +282,7 @@ def simulate(
     slowness = draw_slowness(ranks, std=machine.noise.compute_std, seed=seed)
     result = replayed(setting, slowness=slowness, observer=watch(setting) if watch else None)
     flops_per_s = workload.flops / result.step_s
-    memory = max((role.memory for role in workload.roles), key=lambda each: each.peak_bytes)
+    memory = workload.memory
     return Point(
         nodes=nodes,
         ranks=ranks,
@@ -285,6 +298,7 @@ def simulate(
         memory_bytes_per_rank=memory.peak_bytes,
         memory=memory,
         memory_fits=memory.peak_bytes <= machine.node.device.memory_bytes,
+        memory_shortage=shortage(memory, machine.node.device, job, ranks),
         breakdown=breakdown(workload, kernel_seconds=setting.kernel_seconds, communication=setting.communication),
     )
 

@@ -2,7 +2,7 @@
 
 from fujimi_core.machine import Machine
 from fujimi_core.tables import table
-from fujimi_core.units import count_of, format_quantity
+from fujimi_core.units import count_of, format_memory, format_quantity
 
 from fujimi_sim.breakdown import Part
 from fujimi_sim.simulation import Point, Report
@@ -37,7 +37,7 @@ def row(point: Point) -> list[str]:
         format_quantity(point.flops_per_s, "FLOP/s"),
         f"{point.fraction_of_peak:.1%}",
         f"{point.parallel_efficiency:.1%}",
-        format_quantity(point.memory_bytes_per_rank, "B"),
+        format_memory(point.memory_bytes_per_rank),
     ]
 
 
@@ -104,14 +104,15 @@ def memory(report: Report, machine: Machine) -> str:
     device = machine.node.device
     if not any(point.memory_bytes_per_rank for point in report.points):
         return "memory: the workload does not tell"
-    need = format_quantity(max(point.memory_bytes_per_rank for point in report.points), "B")
-    has = f"{format_quantity(device.memory_bytes, 'B')} of {device.name}"
+    worst = max(report.points, key=lambda point: point.memory_bytes_per_rank)
     sizes = too_large(report)
     if not sizes:
-        return f"memory: {need} a rank fits into the {has}"
+        need, has = format_memory(worst.memory_bytes_per_rank), format_memory(device.memory_bytes)
+        return f"memory: {need} a rank fits into the {has} of {device.name}"
     *more, last = sizes
     where = "".join(f"{nodes:,}; " for nodes in more) + count_of(last, "node")
-    return f"memory: DOES NOT FIT on {where}: up to {need} a rank, more than the {has}"
+    at_most = f"on {count_of(worst.nodes, 'node')} " if more else ""
+    return f"memory: DOES NOT FIT on {where}: {at_most}{worst.memory_shortage}"
 
 
 def cost(report: Report) -> str:

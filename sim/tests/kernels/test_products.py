@@ -31,9 +31,22 @@ def test_extents_are_those_of_the_matrices(
     assert found.flops == 2 * count * m * n * k
 
 
+def test_convolution_is_the_product_of_positions_and_filters() -> None:
+    # 2 volumes of 8 x 8 x 8 with 4 channels, 32 filters of 3 x 3 x 3
+    volumes, filters, gradients = (2, 4, 8, 8, 8), (32, 4, 3, 3, 3), (2, 32, 8, 8, 8)
+    positions, length = 2 * 8**3, 4 * 27
+    once = 2 * positions * 32 * length
+    forward = products_of(kernel("aten.convolution", (volumes, filters), flops=once))
+    assert forward == Products(count=1, m=positions, n=32, k=length)
+    backward = kernel("aten.convolution_backward", (gradients, volumes, filters), flops=2 * once)
+    assert products_of(backward) == Products(count=2, m=positions, n=32, k=length)
+    of_weight_alone = kernel("aten.convolution_backward", (gradients, volumes, filters), flops=once)
+    assert products_of(of_weight_alone).count == 1
+
+
 @pytest.mark.parametrize("shapes", [(), ((),), ((8, 3, 4, 4), (16, 3, 2, 2))])
 def test_unknown_product_is_a_cube_of_as_many_operations(shapes: tuple[tuple[int, ...], ...]) -> None:
-    found = products_of(kernel("aten.convolution", shapes, flops=2 * 30**3))
+    found = products_of(kernel("aten.einsum", shapes, flops=2 * 30**3))
     assert found.m == found.n == found.k == pytest.approx(30)
     assert found.flops == pytest.approx(2 * 30**3)
 

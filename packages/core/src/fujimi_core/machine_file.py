@@ -15,20 +15,23 @@ from fujimi_core.units import unit_of
 UNVERIFIED = "unverified"
 
 
-def load(file: Path | Traversable) -> Machine:
+def load(file: Path | Traversable, *, base: Path | Traversable | None = None) -> Machine:
     """Read a machine file.
 
     A sourced value is a table of ``value`` and ``source``; it may hold one number or a whole table::
 
         nodes = { value = 158_976, source = "RIKEN, Fugaku users guide" }
 
+    Args:
+        file: The file.
+        base: Another one, of which it says only what is different; lists and sourced values are replaced whole.
+
     Raises:
-        MachineError: If the file cannot be read, a key is unknown or missing, or a number has no source.
+        MachineError: If a file cannot be read, a key is unknown or missing, or a number has no source.
     """
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as wrong:
-        raise MachineError(f"cannot read the machine file {file}: {wrong}") from None
+    table = _read(file)
+    if base is not None:
+        table = _over(table, _read(base))
     sources: dict[str, str] = {}
     values = _split(table, "", "", sources)
     bare = [key for key, source in sources.items() if not source]
@@ -37,9 +40,29 @@ def load(file: Path | Traversable) -> Machine:
     return build(Machine, values | {"sources": sources}, where=str(file), error=MachineError)
 
 
+def _read(file: Path | Traversable) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as wrong:
+        raise MachineError(f"cannot read the machine file {file}: {wrong}") from None
+
+
+def _over(table: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What the base says, and what the table says instead or besides."""
+    merged = dict(base)
+    for key, value in table.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping) and not _is_sourced(value)
+        merged[key] = _over(value, base[key]) if both else value
+    return merged
+
+
+def _is_sourced(value: Mapping[str, Any]) -> bool:
+    return set(value) == {"value", "source"}
+
+
 def _split(value: Any, key: str, source: str, sources: dict[str, str]) -> Any:
     """Values without their sources, which are collected by dotted key; an empty one is missing."""
-    if isinstance(value, Mapping) and set(value) == {"value", "source"}:
+    if isinstance(value, Mapping) and _is_sourced(value):
         return _split(value["value"], key, str(value["source"]), sources)
     if isinstance(value, Mapping):
         return {name: _split(item, f"{key}.{name}".lstrip("."), source, sources) for name, item in value.items()}

@@ -104,6 +104,16 @@ def format_quantity(value: float, unit: str) -> str:
     return f"{digits} {prefix}{unit}"
 
 
+def format_memory(nbytes: float) -> str:
+    """Write how much memory something is, as memories are sold.
+
+    >>> format_memory(32 * 2**30), format_memory(3 * 2**20)
+    ('32 GiB', '3 MiB')
+    """
+    scale, prefix = next((s, p) for p, s in reversed(_BINARY.items()) if nbytes >= s * 0.99995 or p == "Ki")
+    return f"{nbytes / scale:.4g} {prefix}B"
+
+
 def count_of(number: int, what: str) -> str:
     """Write a number of things.
 

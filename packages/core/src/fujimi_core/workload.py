@@ -211,6 +211,11 @@ class Workload:
         return self.mesh.slice(role.where)
 
     @property
+    def memory(self) -> Memory:
+        """Of the rank that needs most."""
+        return max((role.memory for role in self.roles), key=lambda memory: memory.peak_bytes)
+
+    @property
     def flops(self) -> int:
         """Floating-point operations of all ranks in the step."""
         return sum(

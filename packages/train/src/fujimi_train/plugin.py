@@ -28,6 +28,9 @@ _GPTS = {
     "gpt_13b": "13417 M parameters",
 }
 
+#: Of volumes, with kernels of 3 voxels, as in the closed division of MLPerf HPC v1.0, or of 2.
+_COSMOFLOWS = {"cosmoflow": "8.9 M parameters", "cosmoflow_open": "5.6 M parameters"}
+
 #: Of any size, which the job says.
 _VIT, _GPT = "vit", "gpt"
 _ANY = "as wide and deep as model.width, depth and heads say"
@@ -62,7 +65,7 @@ _GPT_SHARDING = Sharding(
 
 @hookimpl
 def fujimi_models() -> Sequence[Model]:
-    """Offer vision transformers and GPTs."""
+    """Offer vision transformers, GPTs and CosmoFlow."""
     vits = [
         Model(name=name, summary=f"vision transformer, {size}", build=_build_vit, sharding=_VIT_SHARDING)
         for name, size in (_VITS | {_VIT: _ANY}).items()
@@ -71,7 +74,15 @@ def fujimi_models() -> Sequence[Model]:
         Model(name=name, summary=f"language model, {size}", build=_build_gpt, sharding=_GPT_SHARDING)
         for name, size in (_GPTS | {_GPT: _ANY}).items()
     ]
-    return vits + gpts
+    cosmoflows = [
+        Model(
+            name=name,
+            summary=f"convolutions over volumes, {size} with 4 channels of 128 voxels",
+            build=_build_cosmoflow,
+        )
+        for name, size in _COSMOFLOWS.items()
+    ]
+    return vits + gpts + cosmoflows
 
 
 @hookimpl
@@ -92,11 +103,7 @@ def _build_vit(job: Job) -> Any:
     from fujimi_train.vit import SHAPES, VisionTransformer, VitShape  # torch takes seconds to import
 
     if job.data.classes is None:
-        raise JobError(
-            f"job {job.name!r}: {job.model.name} takes pictures, but data.family is {job.data.family!r}; let "
-            f"model.name be one of {', '.join([*_GPTS, _GPT])}, or data.family a generator of pictures, with "
-            f"data.classes and data.instances"
-        )
+        raise _no_pictures(job)
     return VisionTransformer(
         _shape(job, SHAPES, VitShape),
         pixels=job.data.pixels,
@@ -106,6 +113,30 @@ def _build_vit(job: Job) -> Any:
         drop_path=job.model.drop_path,
         dropout=job.model.dropout,
         attention=job.model.attention,
+    )
+
+
+def _build_cosmoflow(job: Job) -> Any:
+    from fujimi_train.cosmoflow import KERNELS, CosmoFlow  # as above
+
+    if job.data.classes is None:
+        raise _no_pictures(job)
+    try:
+        return CosmoFlow(
+            pixels=job.data.pixels,
+            channels=job.model.channels,
+            classes=job.data.classes,
+            kernel=KERNELS[job.model.name],
+        )
+    except ValueError as wrong:
+        raise JobError(f"job {job.name!r}: data.pixels: {wrong}") from None
+
+
+def _no_pictures(job: Job) -> JobError:
+    return JobError(
+        f"job {job.name!r}: {job.model.name} takes pictures, but data.family is {job.data.family!r}; let "
+        f"model.name be one of {', '.join([*_GPTS, _GPT])}, or data.family a generator of pictures, with "
+        f"data.classes and data.instances"
     )
 
 

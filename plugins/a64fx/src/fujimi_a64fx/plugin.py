@@ -1,4 +1,4 @@
-"""What this package offers: the machine fugaku, its measurements, its scheduler and the choices of its MPI library."""
+"""What this package offers: Fugaku, its measurements, its scheduler and the choices of its MPI library."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,10 +9,12 @@ from fujimi_core.hookspecs import hookimpl
 from fujimi_core.machine import Machine
 from fujimi_core.measurements import MeasurementFile
 from fujimi_core.offers import Scheduler
+from fujimi_core.published import PublishedRuns
 from fujimi_core.selection import SelectionTable
 from fujimi_core.workload import Collective
 
 from fujimi_a64fx import pjm
+from fujimi_a64fx.published_runs import published_runs
 from fujimi_a64fx.reported import measurement_files
 
 _FILES = files("fujimi_a64fx")
@@ -22,14 +24,21 @@ FUJITSU_MPI = "fujitsu_mpi"
 
 @hookimpl
 def fujimi_machines() -> Sequence[Machine]:
-    """Offer Fugaku, as its file describes it."""
-    return [machine_file.load(_FILES / "machines" / "fugaku.toml")]
+    """Offer Fugaku with one rank on the 48 cores of a node, and with one on each of its four core memory groups."""
+    fugaku = _FILES / "machines" / "fugaku.toml"
+    return [machine_file.load(fugaku), machine_file.load(_FILES / "machines" / "fugaku-4cmg.toml", base=fugaku)]
 
 
 @hookimpl
 def fujimi_measurements() -> Sequence[MeasurementFile]:
     """Offer measurements of collectives on Fugaku."""
     return measurement_files()
+
+
+@hookimpl
+def fujimi_published_runs() -> Sequence[PublishedRuns]:
+    """Offer published training runs on Fugaku."""
+    return published_runs()
 
 
 @hookimpl

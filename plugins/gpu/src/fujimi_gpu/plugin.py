@@ -1,4 +1,4 @@
-"""What this package offers: ABCI and TSUBAME, by generation, and the scheduler Slurm."""
+"""What this package offers: GPU machines, ABCI and TSUBAME by generation, and the scheduler Slurm."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +26,9 @@ NAMES = (
     "abci3",
     "tsubame3",
     "tsubame4",
+    "summit",
+    "frontier",
+    "aurora",
     "a100-4hdr",
     "selene",
     "mosaic-a100-40g",

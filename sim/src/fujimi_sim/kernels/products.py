@@ -7,6 +7,7 @@ from fujimi_core.workload import Kernel, Trait
 
 _PRODUCTS = {"mm", "addmm", "linear"}
 _BATCHED = {"bmm", "baddbmm"}
+_CONVOLUTION, _BACKWARD = "convolution", "convolution_backward"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,5 +94,26 @@ def products_of(kernel: Kernel) -> Products:
     if name in _BATCHED and [len(shape) for shape in matrices] == [3, 3]:
         (count, m, k), (_, _, n) = matrices
         return Products(count=count, m=m, n=n, k=k)
+    if name in (_CONVOLUTION, _BACKWARD) and len(kernel.shapes) >= 2:
+        return _convolved(kernel, name)
     edge = math.cbrt(kernel.flops / 2)
     return Products(count=1, m=edge, n=edge, k=edge)
+
+
+def _convolved(kernel: Kernel, name: str) -> Products:
+    """The implicit product of a convolution: positions of the output by filters, sums over channels and the kernel.
+
+    Backward there are as many operations for the gradient of the weight, and again for that of the input if it is
+    wanted. Shapes are those of input and weight, (batch, channels, …) and (filters, channels, …); backward that of the
+    output's gradient is before them.
+
+    Source:
+        Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014, section 3.
+    """
+    filters, *sums = kernel.shapes[2 if name == _BACKWARD else 1]
+    length = math.prod(sums)
+    if name == _CONVOLUTION:
+        return Products(count=1, m=kernel.flops / (2 * filters * length), n=filters, k=length)
+    batch, _, *positions = kernel.shapes[0]
+    rows = batch * math.prod(positions)
+    return Products(count=kernel.flops / (2 * rows * filters * length), m=rows, n=filters, k=length)

@@ -70,6 +70,12 @@ function quantity(value, unit) {
   return `${significant(value / scale)} ${prefix}${unit}`;
 }
 
+function memory(value) {
+  const scales = [["Ti", 2 ** 40], ["Gi", 2 ** 30], ["Mi", 2 ** 20], ["Ki", 2 ** 10]];
+  const [prefix, scale] = scales.find(([, each]) => value >= 0.99995 * each) || scales.at(-1);
+  return `${significant(value / scale)} ${prefix}B`;
+}
+
 function significant(value) {
   return Number(value.toPrecision(Math.abs(value) >= 1000 ? 4 : 3)).toLocaleString("en");
 }

@@ -151,9 +151,9 @@ if (points.some((point) => point.memory.peak_bytes)) {
       parts: used,
       of: (point, key) => point.memory[key],
       whole: (point) => point.memory.peak_bytes,
-      word: (point, value = point.memory.peak_bytes) => quantity(value, "B"),
+      word: (point, value = point.memory.peak_bytes) => memory(value),
       label: "Memory of a rank by kind and number of nodes",
-      limit: { value: report.device.memory_bytes, name: `device: ${quantity(report.device.memory_bytes, "B")}` },
+      limit: { value: report.device.memory_bytes, name: `device: ${memory(report.device.memory_bytes)}` },
     }),
   });
 }

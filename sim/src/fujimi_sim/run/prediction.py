@@ -12,6 +12,7 @@ from fujimi_core.machine import Machine
 from fujimi_core.plan import plan_of
 from fujimi_core.plugins import Plugins
 
+from fujimi_sim.memory import shortage
 from fujimi_sim.run.case import Case, case_of, is_staged, readings_of
 from fujimi_sim.run.checkpoints import Saved, daly_s, saved_of, young_s
 from fujimi_sim.run.costs import Costs
@@ -103,6 +104,7 @@ def predict_run(
         states=_states(spec, machine.power, simulated) if machine.power else (),
         checkpoint=_checkpoint(case, saved, mtbf_s, simulated.intervals),
         reading=_reading(job, spec, readings) if readings else None,
+        memory_shortage=shortage(workload.memory, machine.node.device, job, workload.mesh.world_size),
         left_out=tuple(_left_out(job, machine)),
     )
 

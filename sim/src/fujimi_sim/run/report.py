@@ -134,6 +134,7 @@ class RunReport:
         checkpoint: As the job has them, and how they would be best.
         reading: None if the machine does not tell.
         left_out: What the machine or the job does not tell, and what is taken instead.
+        memory_shortage: What does not fit into a device's memory, and what to try; empty if it fits.
     """
 
     machine: str
@@ -155,3 +156,4 @@ class RunReport:
     checkpoint: CheckpointReport
     reading: ReadingReport | None
     left_out: tuple[str, ...]
+    memory_shortage: str = ""

@@ -42,6 +42,8 @@ def in_words(report: RunReport) -> str:
     if report.mtbf_s is not None:
         source = f" ({report.mtbf_source})" if report.mtbf_source else ""
         lines.append(f"failures: one in {duration(report.mtbf_s)} on the average{source}")
+    if report.memory_shortage:
+        lines.append(f"memory: DOES NOT FIT: {report.memory_shortage}")
     return "\n".join([*lines, *(f"left out: {what}" for what in report.left_out)])
 
 
