@@ -196,6 +196,7 @@ def test_options_are_these(plugins: Plugins) -> None:
         "job": Path("job.toml"),
         "machine": "toy",
         "nodes": [1, 64],
+        "set": [],
         "seed": 0,
         "weak": False,
         "breakdown": False,

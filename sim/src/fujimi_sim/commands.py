@@ -50,6 +50,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nodes", metavar="N[,N…]", required=True, type=_numbers, help="numbers of nodes, for example 1,64,4096"
     )
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
+    )
     parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="seed of the noise; default 0")
     parser.add_argument(
         "--weak", action="store_true", help="keep the batch of a rank as on the first N, instead of a global batch"
@@ -97,6 +100,7 @@ def _simulate(arguments: argparse.Namespace, plugins: Plugins) -> int:
                 machine,
                 arguments.nodes,
                 plugins=plugins,
+                changes=arguments.set,
                 seed=arguments.seed,
                 weak=arguments.weak,
                 begin=begin,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fujimi_core import job as jobs
 from fujimi_core import workload_file
-from fujimi_core.errors import MachineError
+from fujimi_core.errors import JobError, MachineError
 from fujimi_core.machine import Machine
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of
@@ -22,6 +22,7 @@ def simulate_file(
     nodes: Sequence[int],
     *,
     plugins: Plugins,
+    changes: Sequence[str] = (),
     seed: int = 0,
     weak: bool = False,
     begin: Begin = lambda *_: None,
@@ -34,6 +35,7 @@ def simulate_file(
         machine: On which.
         nodes: Numbers of nodes; of a workload the one that has its ranks.
         plugins: As in `simulate_job`.
+        changes: Of the job, ``key=value`` each.
         seed: Of the noise.
         weak: As in `simulate_job`.
         begin: Told of each piece of work, and of how many there are.
@@ -47,8 +49,10 @@ def simulate_file(
         def progress(count: int, sizes: Sequence[int]) -> None:
             begin(f"simulating {count_of(count, 'node')}", len(sizes))
 
-        job = jobs.load(path)
+        job = jobs.load(path, changes)
         return simulate_job(job, machine, nodes, plugins=plugins, seed=seed, weak=weak, progress=progress, watch=watch)
+    if changes:
+        raise JobError(f"--set {changes[0]}: {path} is what was captured of a job; change the job, and simulate that")
     workload = _workload(path, begin)
     if len(nodes) != 1 or weak:
         asked = "weak scaling" if weak else f"on {', '.join(map(str, nodes))} nodes"

@@ -49,9 +49,7 @@ def commands() -> list[Command]:
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
-    )
+    _changes(parser)
     parser.add_argument("--ranks", metavar="N", type=int, help="start so many ranks with mpiexec")
     parser.add_argument(
         "--restarts", metavar="K", type=int, default=0, help="if ranks fail, go on from the last checkpoint, K times"
@@ -146,9 +144,16 @@ def _say(wrong: Exception, rank: int) -> None:
     print(f"{trace}fujimi: error: rank {rank}: {wrong}", file=sys.stderr, flush=True)
 
 
+def _changes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
+    )
+
+
 def _capture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
     parser.add_argument("--ranks", metavar="N", type=int, required=True, help="size of the world")
+    _changes(parser)
     parser.add_argument("--out", metavar="WORKLOAD", type=Path, required=True, help="file to write; .gz is compressed")
 
 
@@ -156,7 +161,7 @@ def _capture(arguments: argparse.Namespace, plugins: Plugins) -> int:
     if arguments.ranks < 1:
         raise JobError(f"--ranks {arguments.ranks}: at least 1 is needed")
     start = time.perf_counter()
-    workload = plugins.capture(jobs.load(arguments.job), arguments.ranks)
+    workload = plugins.capture(jobs.load(arguments.job, arguments.set), arguments.ranks)
     workload_file.save(workload, arguments.out)
     for role in workload.roles:
         sent = sum(event.nbytes for event in role.events if isinstance(event, Collective))
@@ -171,9 +176,7 @@ def _capture(arguments: argparse.Namespace, plugins: Plugins) -> int:
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
     parser.add_argument("--ranks", metavar="N", type=int, required=True, help="size of the world")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
-    )
+    _changes(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
