@@ -31,18 +31,19 @@ def reduce(seconds: int, *axes: str, **fields: Any) -> Collective:
     return Collective(kind=CollectiveKind.ALL_REDUCE, nbytes=seconds, axes=axes or ("dp",), dtype="float32", **fields)
 
 
-def run(mesh: Mesh, roles: Sequence[Role], slowness: Seconds | None = None) -> Replay:
+def run(mesh: Mesh, roles: Sequence[Role], slowness: Seconds | None = None, taken: float = 0.0) -> Replay:
     workload = Workload(job="j", mesh=mesh, samples_per_step=1, roles=tuple(roles))
     return replay(
         workload,
         kernel_seconds=lambda kernel: float(kernel.flops),
         communication=AByteASecond(),
         slowness=np.ones(mesh.world_size) if slowness is None else slowness,
+        taken=taken,
     )
 
 
-def data_parallel(*events: Event, ranks: int = 4, slowness: Seconds | None = None) -> Replay:
-    return run(Mesh.of(dp=ranks), [Role(name="rank", events=events)], slowness)
+def data_parallel(*events: Event, ranks: int = 4, slowness: Seconds | None = None, taken: float = 0.0) -> Replay:
+    return run(Mesh.of(dp=ranks), [Role(name="rank", events=events)], slowness, taken)
 
 
 # data parallelism
@@ -348,3 +349,37 @@ def test_workload_that_cannot_end_is_refused_and_says_who_waits_for_what(
 def test_roles_that_do_not_agree_on_what_they_exchange_are_refused() -> None:
     with pytest.raises(WorkloadError, match="'first' and 'last' meet along pp, one for all_reduce of 1 B"):
         two_roles([reduce(1, "pp")], [reduce(2, "pp")])
+
+
+# collectives that take a part of the device
+
+
+@pytest.mark.parametrize(
+    ("beside", "under_way", "step"),
+    [
+        (8, 20, 10 + 20),  # slowed to the end: 8 / 0.8 = 10, and the collective ends later
+        (20, 8, 10 + 20 + 0.2 * 8),
+        (10, 10, 10 + 10 + 0.2 * 10),
+    ],
+)
+def test_kernels_beside_a_collective_are_slower_by_what_it_takes(beside: int, under_way: int, step: float) -> None:
+    result = data_parallel(kernel(10), reduce(under_way, waits=(0,)), kernel(beside), taken=0.2)
+    assert result.step_s == pytest.approx(step)
+    slowed = min(0.2 * under_way, beside / 0.8 - beside)
+    assert result.compute_s == pytest.approx([10 + beside + slowed] * 4)
+    assert result.compute_s + result.exposed_s + result.idle_s == pytest.approx(np.full(4, step))
+
+
+def test_kernels_that_began_before_a_collective_are_slower_too() -> None:
+    # the second kernel waits for nothing, and is long under way when the collective of other ranks begins
+    before, late = kernel(2), np.array([1.0, 1.0, 1.0, 3.0])
+    result = data_parallel(before, reduce(5, waits=(0,)), kernel(10), taken=0.2, slowness=late)
+    # from 6, when the last rank has come, to 11: of the first three ranks' kernels, from 2 to 12, all of it
+    assert result.compute_s[0] == pytest.approx(12 + 0.2 * 5)
+    assert result.compute_s[3] == pytest.approx(3 * 12 + 0.2 * 5)
+
+
+def test_kernel_after_a_collective_is_as_fast_as_ever() -> None:
+    result = data_parallel(kernel(10), reduce(3, waits=(0,)), kernel(5, waits=(1,)), taken=0.5)
+    assert result.step_s == 18
+    assert result.compute_s.tolist() == [15] * 4

@@ -77,6 +77,7 @@ def replay(
     communication: Communication,
     slowness: Seconds,
     issue_s: float = 0.0,
+    taken: float = 0.0,
     observer: Observer | None = None,
 ) -> Replay:
     """Run one step of every rank.
@@ -90,6 +91,7 @@ def replay(
         communication: Time of collectives and messages.
         slowness: Factor on each rank's kernels, shape (ranks,).
         issue_s: Time of the host to start one kernel, while earlier ones run.
+        taken: Share of a device that a collective takes from kernels beside it, 0 to 1.
         observer: Who is told of each step.
 
     Raises:
@@ -105,6 +107,7 @@ def replay(
             role=role,
             slowness=slowness[mesh.slice(role.where)],
             communication=communication,
+            taken=taken,
             observer=observer,
         )
         for index, role in enumerate(roles)
@@ -136,6 +139,7 @@ class _Actor:
         role: Role,
         slowness: Seconds,
         communication: Communication,
+        taken: float,
         observer: Observer | None,
     ) -> None:
         self.role = role
@@ -146,10 +150,14 @@ class _Actor:
         self._index = index
         self._slowness = slowness
         self._communication = communication
+        self._taken = taken
         self._observer = observer
         # on each stream besides compute, whose next steps may overlap it
         self._under_way: dict[Stream, list[_Interval]] = {stream: [] for stream in _BESIDES}
         self._waits: list[_Interval] = []  # of the compute stream; what follows on the others may overlap them
+        # where collectives slow kernels down
+        self._collectives: list[_Interval] = []
+        self._computing: list[_Interval] = []
 
     def run(self, steps: list[Step], meetings: Meetings, mailboxes: Mailboxes) -> Generator[Any, Any, None]:
         """Do all steps in the order in which they were issued."""
@@ -180,7 +188,9 @@ class _Actor:
         """Do one step; returns from when to when each rank is at it."""
         work = step.work
         if isinstance(work, Compute):
-            return ready, np.maximum(ready + work.seconds * self._slowness, work.issued_s)
+            return ready, self._beside_collectives(
+                ready, np.maximum(ready + work.seconds * self._slowness, work.issued_s)
+            )
         if isinstance(work, Collective):
             others = meetings.others(self._index, work)
             self.waits_for = f"{_listed(others)} to join {work.kind} along {', '.join(work.axes)}"
@@ -200,6 +210,8 @@ class _Actor:
             self._wait(start, remember=remember)
             if isinstance(step.work, Compute):
                 self.compute_s += took
+                if self._taken and remember:
+                    self._computing.append((start, end, float(end.max())))
             else:
                 self.communication_s += took
                 self.exposed_s += took
@@ -209,8 +221,26 @@ class _Actor:
             for since, until, _ in self._waits:
                 self.exposed_s += _alone(np.maximum(start, since), np.minimum(end, until), self._under_way[other])
             self._under_way[step.stream].append((start, end, float(end.max())))
+            if self._taken and isinstance(step.work, Collective):
+                self._slow_down(start, end)
         self.clock[step.stream] = end
         self._forget()
+
+    def _beside_collectives(self, start: Seconds, end: Seconds) -> Seconds:
+        """When kernels end of which collectives that are known already take a part of the device."""
+        for since, until, _ in self._collectives:
+            begin = np.maximum(start, since)
+            whole = begin + (end - begin) / (1 - self._taken)
+            partly = end + self._taken * (until - begin)
+            end = np.where((begin < end) & (begin < until), np.minimum(whole, partly), end)
+        return end
+
+    def _slow_down(self, start: Seconds, end: Seconds) -> None:
+        """Let a collective take a part of the device from kernels that began before it was known."""
+        late = self._taken * _overlap(start, end, self._computing)
+        self.compute_s += late
+        self.clock[Stream.COMPUTE] += late  # and so of all that waits for the last of the kernels
+        self._collectives.append((start, end, float(end.max())))
 
     def _wait(self, until: Seconds, *, remember: bool) -> None:
         """Let the compute stream wait until then."""
@@ -229,6 +259,8 @@ class _Actor:
         self._waits = [wait for wait in self._waits if wait[2] > besides]
         earliest = float(self.clock[Stream.COMPUTE].min())
         earliest = min([earliest, *(float(since.min()) for since, _, _ in self._waits)])
+        self._computing = [interval for interval in self._computing if interval[2] > besides]
+        self._collectives = [interval for interval in self._collectives if interval[2] > earliest]
         for stream, intervals in self._under_way.items():
             self._under_way[stream] = [interval for interval in intervals if interval[2] > earliest]
 

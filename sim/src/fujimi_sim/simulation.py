@@ -348,6 +348,7 @@ def replayed(setting: Setting, *, slowness: Seconds, observer: Observer | None =
         communication=setting.communication,
         slowness=slowness,
         issue_s=setting.machine.node.device.issue_s,
+        taken=setting.machine.node.device.collective_share,
         observer=observer,
     )
     if not result.step_s:

@@ -89,6 +89,7 @@ class Device:
         kernel_overhead_s: Time that each operator takes on the device besides its work.
         issue_s: Time that the host takes to start one operator, while the device works on earlier ones; 0 if the device
             runs the program itself.
+        collective_share: Share of its units that a collective takes from kernels beside it, 0 to 1.
         tiles: How matrix products are shared out; None if their extent alone says how fast they are.
         cache: What is before the memory; None if nothing is, or nobody knows.
         attention: Fused attention; None if its matrix products are like others.
@@ -109,6 +110,7 @@ class Device:
     unaligned_efficiency: float = 1.0
     kernel_overhead_s: float
     issue_s: float = 0.0
+    collective_share: float = 0.0
     tiles: Tiles | None = None
     cache: Cache | None = None
     attention: FusedAttention | None = None
@@ -118,7 +120,9 @@ class Device:
     def __post_init__(self) -> None:
         above_zero(self, "memory_bytes", "memory_bandwidth_bytes_per_s", "memory_efficiency", "gemm_efficiency")
         above_zero(self, "unaligned_efficiency")
-        within(self, 0, 1, "memory_efficiency", "gemm_efficiency", "unaligned_efficiency")
+        within(self, 0, 1, "memory_efficiency", "gemm_efficiency", "unaligned_efficiency", "collective_share")
+        if self.collective_share == 1:
+            raise ValueError(f"device {self.name!r}: collective_share is 1, which would leave nothing to kernels")
         at_least(self, 0, "gemm_half_extent", "kernel_overhead_s", "issue_s")
         if self.row_efficiency is not None:
             above_zero(self, "row_efficiency")
