@@ -1,0 +1,89 @@
+"""How long something takes: the best of several turns, while all ranks of the node do the same."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.distributed as dist
+from fujimi_parallel.world import World
+
+#: Of all turns of a measurement together.
+BUDGET_S = 0.4
+#: Where ranks have cores of their own, the shorter the turns, the more likely is one that nothing disturbs. Where they
+#: share them, each rank gets one for some milliseconds, and a turn has to have many of those.
+_TURNS, _TURNS_SHARED = 20, 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Stopwatch:
+    """Times calls on all ranks at once.
+
+    Args:
+        world: The ranks.
+        turns: Of each measurement; the best counts, since others on the machine can only delay it.
+        turn_s: Least length of a turn.
+        clock: Tells the time [s].
+        told: Called before each measurement.
+        spreads: By how much the median turn was longer than the best, of each measurement so far.
+    """
+
+    world: World
+    turns: int
+    turn_s: float
+    clock: Callable[[], float] = time.perf_counter
+    told: Callable[[], None] = lambda: None
+    spreads: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, world: World) -> "Stopwatch":
+        """One that suits how many ranks share how many cores."""
+        turns = _TURNS if world.local_size <= len(os.sched_getaffinity(0)) else _TURNS_SHARED
+        return cls(world=world, turns=turns, turn_s=BUDGET_S / turns)
+
+    def seconds(self, call: Callable[[], object]) -> float:
+        """Time of one call on a rank, mean over the ranks."""
+        self.told()
+        call()
+        self._meet()
+        return self._agreed([self._turn(call) for _ in range(self.turns)])
+
+    def seconds_together(self, call: Callable[[], object]) -> float:
+        """Time of one call in which ranks wait for each other, so that all must call it as often."""
+        self.told()
+        call()
+        self._meet()
+        once_s = self._mean(self._calls(call, 2) / 2)
+        calls = max(1, round(self.turn_s / once_s))
+        return self._agreed([self._calls(call, calls) / calls for _ in range(self.turns)])
+
+    def _turn(self, call: Callable[[], object]) -> float:
+        start, calls = self.clock(), 0
+        while True:
+            call()
+            calls += 1
+            if (passed := self.clock() - start) >= self.turn_s:
+                return passed / calls
+
+    def _calls(self, call: Callable[[], object], number: int) -> float:
+        start = self.clock()
+        for _ in range(number):
+            call()
+        return self.clock() - start
+
+    def _agreed(self, turns: list[float]) -> float:
+        best, median = min(turns), sorted(turns)[len(turns) // 2]
+        self.spreads.append(median / best - 1)
+        return self._mean(best)
+
+    def _mean(self, seconds: float) -> float:
+        if self.world.size == 1:
+            return seconds
+        total = torch.tensor(seconds, dtype=torch.float64)
+        dist.all_reduce(total)
+        return float(total) / self.world.size
+
+    def _meet(self) -> None:
+        if self.world.size > 1:
+            dist.barrier()
