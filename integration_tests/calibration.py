@@ -166,7 +166,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", metavar="FILE", type=Path, help="write a section of this page")
     parser.add_argument("--rows", metavar="FILE", type=Path, help="write all that was found, as JSON")
-    parser.add_argument("--patience", metavar="S", type=float, default=300.0, help="seconds to wait for idle processors")
+    parser.add_argument(
+        "--patience", metavar="S", type=float, default=300.0, help="seconds to wait for idle processors"
+    )
     arguments = parser.parse_args()
     from fujimi_train.device import processor
 
@@ -175,7 +177,7 @@ def main() -> None:
         jobs = write_jobs(Path(made))
         for ranks in RANKS:
             found += rows(Path(made), ranks, jobs, arguments.patience)
-    print(table(_HEADER, [cells(row) for row in found]))
+    sys.stdout.write(table(_HEADER, [cells(row) for row in found]) + "\n")
     if arguments.rows:
         arguments.rows.write_text(json.dumps(found, indent=1))
     if arguments.page:

@@ -10,9 +10,7 @@ from fujimi_train.calibration.description import Here, Measured, describe
 from fujimi_train.calibration.disk import Disk
 from fujimi_train.calibration.fitting import Timed
 
-HERE = Here(
-    name="mine", processor="Abacus", ranks=4, threads=2, memory_bytes=2**34, backend="mpi", when="2026-01-02"
-)
+HERE = Here(name="mine", processor="Abacus", ranks=4, threads=2, memory_bytes=2**34, backend="mpi", when="2026-01-02")
 
 
 def kernel(op, *shapes, flops=0, nbytes=0):

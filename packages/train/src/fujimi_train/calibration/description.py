@@ -99,7 +99,9 @@ def describe(measured: Measured, here: Here) -> Machine:
     network, peer_bytes_per_s = _network(measured, here, device, sources)
     for key in ("interfaces", "interface_bandwidth_bytes_per_s", "injection_bandwidth_bytes_per_s"):
         sources[f"node.{key}"] = f"{UNVERIFIED}: of one node; nothing leaves it"
-    sources["node.peer_bandwidth_bytes_per_s"] = f"{here.by}: the faster of messages and all-reduces over {here.backend}"
+    sources["node.peer_bandwidth_bytes_per_s"] = (
+        f"{here.by}: the faster of messages and all-reduces over {here.backend}"
+    )
     node = Node(
         devices=here.ranks,
         device=device,

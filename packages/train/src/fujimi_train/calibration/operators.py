@@ -5,6 +5,7 @@ Shapes: m rows, k sums, n columns of products; B samples, H heads, T tokens, W w
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,7 @@ def recorded(call: Callable[[], object]) -> Operator:
 def smallest() -> Callable[[], object]:
     """A call that does as good as nothing."""
     x = torch.ones(1)
-    return lambda: x.add_(0.0)
+    return partial(x.add_, 0.0)
 
 
 def products(dtype: torch.dtype) -> Iterator[Operator]:
@@ -71,16 +72,15 @@ def products(dtype: torch.dtype) -> Iterator[Operator]:
     for m, k, n in PRODUCTS:
         x, weight, bias = (torch.randn(shape).to(dtype) for shape in ((m, k), (n, k), (n,)))
         gradient = torch.randn(m, n).to(dtype)
-        yield recorded(lambda x=x, weight=weight, bias=bias: torch.addmm(bias, x, weight.t()))  # type: ignore[misc]
-        yield recorded(lambda x=x, gradient=gradient: torch.mm(gradient.t(), x))  # type: ignore[misc]
+        yield recorded(partial(torch.addmm, bias, x, weight.t()))
+        yield recorded(partial(torch.mm, gradient.t(), x))
 
 
 def additions() -> Iterator[Operator]:
     """Sums of two tensors, from what any cache holds to what none does."""
     numel = _SMALLEST
     while numel <= _LARGEST:
-        x, y = torch.ones(numel), torch.ones(numel)
-        yield recorded(lambda x=x, y=y: x.add_(y))  # type: ignore[misc]
+        yield recorded(partial(torch.ones(numel).add_, torch.ones(numel)))
         numel *= 2
 
 
@@ -89,35 +89,27 @@ def elementwise(dtype: torch.dtype) -> Iterator[Operator]:
     x, gradient = (torch.randn(_ROWS, _WIDTH).to(dtype) for _ in range(2))
     weight = torch.ones(_WIDTH).to(dtype)
     for kind in ("none", "tanh"):
-        yield recorded(lambda kind=kind: F.gelu(x, approximate=kind))  # type: ignore[misc]
-        yield recorded(lambda kind=kind: aten.gelu_backward(gradient, x, approximate=kind))  # type: ignore[misc]
+        yield recorded(partial(F.gelu, x, approximate=kind))
+        yield recorded(partial(aten.gelu_backward, gradient, x, approximate=kind))
     _, mean, deviation = aten.native_layer_norm(x, [_WIDTH], weight, weight, 1e-5)
-    every = [True, True, True]
-    yield recorded(lambda: aten.native_layer_norm(x, [_WIDTH], weight, weight, 1e-5))
-    yield recorded(
-        lambda: aten.native_layer_norm_backward(gradient, x, [_WIDTH], mean, deviation, weight, weight, every)
-    )
-    logits, d_logits = (torch.randn(_ROWS, _CLASSES) for _ in range(2))
+    moments = (mean, deviation, weight, weight, [True, True, True])
+    yield recorded(partial(aten.native_layer_norm, x, [_WIDTH], weight, weight, 1e-5))
+    yield recorded(partial(aten.native_layer_norm_backward, gradient, x, [_WIDTH], *moments))
+    logits, d_shares = (torch.randn(_ROWS, _CLASSES) for _ in range(2))
     for forward, backward in (
         (aten._log_softmax, aten._log_softmax_backward_data),
         (aten._softmax, aten._softmax_backward_data),
     ):
-        shares = forward(logits, 1, False)
-        yield recorded(lambda forward=forward: forward(logits, 1, False))
-        yield recorded(
-            lambda backward=backward, shares=shares: backward(d_logits, shares, 1, torch.float32)  # type: ignore[misc]
-        )
+        yield recorded(partial(forward, logits, 1, False))
+        yield recorded(partial(backward, d_shares, forward(logits, 1, False), 1, torch.float32))
 
 
 def attention(dtype: torch.dtype) -> Iterator[Operator]:
     """Attention in one operator, forward and backward."""
     forward = aten._scaled_dot_product_flash_attention_for_cpu
     backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
-    for shape, causal in ATTENTION:
+    for shape, is_causal in ATTENTION:
         query, key, value, gradient = (torch.randn(shape).to(dtype) for _ in range(4))
-        out, sums = forward(query, key, value, 0.0, causal)
-        tensors = (gradient, query, key, value, out, sums)
-        yield recorded(
-            lambda q=query, k=key, v=value, causal=causal: forward(q, k, v, 0.0, causal)  # type: ignore[misc]
-        )
-        yield recorded(lambda tensors=tensors, causal=causal: backward(*tensors, 0.0, causal))  # type: ignore[misc]
+        out, sums = forward(query, key, value, 0.0, is_causal)
+        yield recorded(partial(forward, query, key, value, 0.0, is_causal))
+        yield recorded(partial(backward, gradient, query, key, value, out, sums, 0.0, is_causal))
