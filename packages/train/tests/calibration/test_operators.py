@@ -8,18 +8,19 @@ from fujimi_train.calibration.steps import tiny_step
 
 def test_products_have_the_arithmetic_of_their_shapes():
     found = list(operators.products(torch.float32))
-    assert len(found) == 2 * len(operators.PRODUCTS)
+    assert len(found) == 3 * len(operators.PRODUCTS)
     for index, (m, k, n) in enumerate(operators.PRODUCTS):
-        layer, gradient = found[2 * index].kernel, found[2 * index + 1].kernel
+        layer, of_input, of_weight = (each.kernel for each in found[3 * index : 3 * index + 3])
         assert layer.shapes[-2:] == ((m, k), (k, n))
-        assert gradient.shapes == ((n, m), (m, k))
-        assert layer.flops == gradient.flops == 2 * m * n * k
+        assert of_input.shapes == ((m, n), (n, k))
+        assert of_weight.shapes == ((n, m), (m, k))
+        assert layer.flops == of_input.flops == of_weight.flops == 2 * m * n * k
 
 
 def test_additions_touch_three_tensors(monkeypatch):
-    monkeypatch.setattr(operators, "_LARGEST", 2**16)
+    monkeypatch.setattr(operators, "_LARGEST", 2**19)
     found = list(operators.additions())
-    assert [each.kernel.nbytes for each in found] == [3 * 4 * 2**power for power in (14, 15, 16)]
+    assert [each.kernel.nbytes for each in found] == [3 * 4 * 2**power for power in (17, 18, 19)]
 
 
 def test_operators_are_those_of_a_network():

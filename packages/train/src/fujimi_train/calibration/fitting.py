@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from fujimi_core.device import Cache, FusedAttention
 from fujimi_core.errors import RunError
-from fujimi_core.workload import Kernel
+from fujimi_core.workload import Kernel, Trait
 from numpy.typing import NDArray
 
 #: Exponentials of an attention pass forward, and backward, as the simulator counts them.
 _PASSES = {False: 1, True: 2}
 #: Bytes for each number of the queries that go through memory on the way backward, as the simulator counts them.
 _BACKWARD_BYTES = 22
-#: Blocks of keys that each block of queries costs besides its own, and that a diagonal adds, as the simulator counts.
-_ENDS, _DIAGONAL = 1, 2
+#: Blocks of keys that each block of queries costs besides its own, as the simulator counts.
+_ENDS = 1
+#: Keys that torch's attention leaves out at a time under a causal mask: its time on processors falls that way beyond.
+#: Source: PyTorch, aten/src/ATen/native/cpu/FlashAttentionKernel.cpp, kvSplitSize.
+_MASK_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def fit_attention(
     """Efficiencies and exponentials of attention in one operator, for the size of block that fits best.
 
     Args:
-        timed: Forward and backward, of several sizes; first shapes (batch, heads, tokens, width).
+        timed: Forward and backward, of several sizes up to 512 tokens; first shapes (batch, heads, tokens, width).
         peak_flops_per_s: Of matrix products.
         memory_bytes_per_s: Bandwidth.
         blocks: Sizes to choose from.
@@ -101,16 +104,16 @@ def _attention(timed: Sequence[Timed], peak_flops_per_s: float, block: int) -> t
         backward_efficiency=_share(1 / peak_flops_per_s, backward),
         exponentials_per_s=1 / max(exponential, 1e-15),
         block=block,
+        mask_block=_MASK_BLOCK,
     )
     return float(errors @ errors), fused
 
 
 def _scores(kernel: Kernel, block: int) -> float:
-    """Scores that are computed, in whole blocks; those of the kernels here are not causal or as long as wide."""
+    """Scores that are computed, in whole blocks; no sequence here is so long that a causal mask saves any."""
     batch, heads, tokens, _ = kernel.shapes[0]
     count = math.ceil(tokens / block)
-    each = min(count, (count + 1) / 2 + _DIAGONAL) if "causal" in kernel.traits else count
-    return batch * heads * count * (each + _ENDS) * block**2
+    return batch * heads * count * (count + _ENDS) * block**2
 
 
 def _share(least: float, found: float) -> float:
@@ -152,7 +155,8 @@ def fit_elements(timed: Sequence[Timed]) -> Mapping[str, float]:
     found: dict[str, list[float]] = {}
     for each in timed:
         elements = max(math.prod(shape) for shape in each.kernel.shapes)
-        found.setdefault(each.kernel.op.rpartition(".")[2], []).append(each.seconds / elements * 1e9)
+        name = each.kernel.op.rpartition(".")[2] + (".tanh" if Trait.TANH in each.kernel.traits else "")
+        found.setdefault(name, []).append(each.seconds / elements * 1e9)
     return {name: float(np.mean(found[name])) for name in sorted(found, key=lambda name: (-len(name), name))}
 
 

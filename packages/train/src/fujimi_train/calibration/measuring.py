@@ -53,7 +53,8 @@ def measure(world: World, watch: Stopwatch, directory: Path, *, progress: Progre
     def timed(what: str, items: Iterable[Operator]) -> list[Timed]:
         progress(what)
         return [
-            Timed(kernel=each.kernel, seconds=max(watch.seconds(each.call) - call_s, call_s / 10)) for each in items
+            Timed(kernel=each.kernel, seconds=max(watch.seconds(each.call, is_kept=each.is_kept) - call_s, call_s / 10))
+            for each in items
         ]
 
     dtypes = [torch.float32, *([torch.bfloat16] if has_fast_bfloat16() else [])]

@@ -16,8 +16,6 @@ aten = torch.ops.aten
 
 #: Squares, and layers of small transformers: (m, k, n).
 PRODUCTS = (
-    (32, 32, 32),
-    (64, 64, 64),
     (128, 128, 128),
     (256, 256, 256),
     (512, 512, 512),
@@ -37,7 +35,7 @@ ATTENTION = (
 )
 _ROWS, _WIDTH, _CLASSES = 1024, 512, 1024
 #: Of one tensor of three, in float32.
-_SMALLEST, _LARGEST = 2**14, 2**25
+_SMALLEST, _LARGEST = 2**17, 2**25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +45,21 @@ class Operator:
     Args:
         kernel: What a capture writes down.
         call: Does it once.
+        is_kept: Whether a step keeps the result for a while, as it does forward. The next one then needs new memory,
+            which the system has to hand out and to take back.
     """
 
     kernel: Kernel
     call: Callable[[], object]
+    is_kept: bool = False
 
 
-def recorded(call: Callable[[], object]) -> Operator:
+def recorded(call: Callable[[], object], *, is_kept: bool = False) -> Operator:
     """An operator with what a capture says of it."""
     with Recorder() as recorder:
         call()
     (kernel,) = (event for event in recorder.events if isinstance(event, Kernel))
-    return Operator(kernel=kernel, call=call)
+    return Operator(kernel=kernel, call=call, is_kept=is_kept)
 
 
 def smallest() -> Callable[[], object]:
@@ -68,11 +69,12 @@ def smallest() -> Callable[[], object]:
 
 
 def products(dtype: torch.dtype) -> Iterator[Operator]:
-    """Layers forward, and the gradients of their weights."""
+    """Layers forward, and the gradients of their inputs and weights."""
     for m, k, n in PRODUCTS:
         x, weight, bias = (torch.randn(shape).to(dtype) for shape in ((m, k), (n, k), (n,)))
         gradient = torch.randn(m, n).to(dtype)
-        yield recorded(partial(torch.addmm, bias, x, weight.t()))
+        yield recorded(partial(torch.addmm, bias, x, weight.t()), is_kept=True)
+        yield recorded(partial(torch.mm, gradient, weight))
         yield recorded(partial(torch.mm, gradient.t(), x))
 
 
@@ -89,18 +91,19 @@ def elementwise(dtype: torch.dtype) -> Iterator[Operator]:
     x, gradient = (torch.randn(_ROWS, _WIDTH).to(dtype) for _ in range(2))
     weight = torch.ones(_WIDTH).to(dtype)
     for kind in ("none", "tanh"):
-        yield recorded(partial(F.gelu, x, approximate=kind))
+        yield recorded(partial(F.gelu, x, approximate=kind), is_kept=True)
         yield recorded(partial(aten.gelu_backward, gradient, x, approximate=kind))
     _, mean, deviation = aten.native_layer_norm(x, [_WIDTH], weight, weight, 1e-5)
     moments = (mean, deviation, weight, weight, [True, True, True])
-    yield recorded(partial(aten.native_layer_norm, x, [_WIDTH], weight, weight, 1e-5))
+    yield recorded(partial(aten.native_layer_norm, x, [_WIDTH], weight, weight, 1e-5), is_kept=True)
     yield recorded(partial(aten.native_layer_norm_backward, gradient, x, [_WIDTH], *moments))
+    yield recorded(partial(torch.sum, x, 0))
     logits, d_shares = (torch.randn(_ROWS, _CLASSES) for _ in range(2))
     for forward, backward in (
         (aten._log_softmax, aten._log_softmax_backward_data),
         (aten._softmax, aten._softmax_backward_data),
     ):
-        yield recorded(partial(forward, logits, 1, False))
+        yield recorded(partial(forward, logits, 1, False), is_kept=True)
         yield recorded(partial(backward, d_shares, forward(logits, 1, False), 1, torch.float32))
 
 
@@ -111,5 +114,5 @@ def attention(dtype: torch.dtype) -> Iterator[Operator]:
     for shape, is_causal in ATTENTION:
         query, key, value, gradient = (torch.randn(shape).to(dtype) for _ in range(4))
         out, sums = forward(query, key, value, 0.0, is_causal)
-        yield recorded(partial(forward, query, key, value, 0.0, is_causal))
+        yield recorded(partial(forward, query, key, value, 0.0, is_causal), is_kept=True)
         yield recorded(partial(backward, gradient, query, key, value, out, sums, 0.0, is_causal))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ BUDGET_S = 0.4
 #: Where ranks have cores of their own, the shorter the turns, the more likely is one that nothing disturbs. Where they
 #: share them, each rank gets one for some milliseconds, and a turn has to have many of those.
 _TURNS, _TURNS_SHARED = 20, 4
+#: Results that are kept at a time.
+_MOST_KEPT = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,12 +45,17 @@ class Stopwatch:
         turns = _TURNS if world.local_size <= len(os.sched_getaffinity(0)) else _TURNS_SHARED
         return cls(world=world, turns=turns, turn_s=BUDGET_S / turns)
 
-    def seconds(self, call: Callable[[], object]) -> float:
-        """Time of one call on a rank, mean over the ranks."""
+    def seconds(self, call: Callable[[], object], *, is_kept: bool = False) -> float:
+        """Time of one call on a rank, mean over the ranks.
+
+        Args:
+            call: What is timed.
+            is_kept: Whether what it returns is kept until the turn ends, and let go then.
+        """
         self.told()
         call()
         self._meet()
-        return self._agreed([self._turn(call) for _ in range(self.turns)])
+        return self._agreed([self._turn(call, is_kept) for _ in range(self.turns)])
 
     def seconds_together(self, call: Callable[[], object]) -> float:
         """Time of one call in which ranks wait for each other, so that all must call it as often."""
@@ -58,13 +66,14 @@ class Stopwatch:
         calls = max(1, round(self.turn_s / once_s))
         return self._agreed([self._calls(call, calls) / calls for _ in range(self.turns)])
 
-    def _turn(self, call: Callable[[], object]) -> float:
+    def _turn(self, call: Callable[[], object], is_kept: bool) -> float:
         start, calls = self.clock(), 0
-        while True:
-            call()
+        kept: deque[object] = deque(maxlen=_MOST_KEPT if is_kept else 0)
+        while self.clock() - start < self.turn_s or not calls:
+            kept.append(call())
             calls += 1
-            if (passed := self.clock() - start) >= self.turn_s:
-                return passed / calls
+        kept.clear()
+        return (self.clock() - start) / calls
 
     def _calls(self, call: Callable[[], object], number: int) -> float:
         start = self.clock()
