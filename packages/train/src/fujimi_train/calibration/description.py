@@ -14,6 +14,7 @@ from fujimi_core.records import build, to_table
 
 from fujimi_train.calibration.disk import Disk
 from fujimi_train.calibration.fitting import (
+    FREE_PER_S,
     Speed,
     Timed,
     fit_attention,
@@ -25,8 +26,6 @@ from fujimi_train.calibration.fitting import (
 
 #: Sizes of the blocks in which attention may go through a sequence. Those of torch's own are 32 queries and more.
 _BLOCKS = (8, 16, 32, 64)
-#: What stands for "in no time" where a rate is asked for.
-_FREE_PER_S = 1e18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +152,7 @@ def _device(measured: Measured, here: Here, sources: dict[str, str]) -> Device:
         "gemm_efficiency": "1: the peak is what large products are fitted to reach",
         "gemm_half_extent": f"fitted to matrix products, {by}",
         "kernel_overhead_s": f"{by}: a step of a network that is as good as empty, over its operators",
-        "attention": f"fitted to attention of 17 to 256 tokens, {by}",
+        "attention": f"fitted to attention of 17 to 256 tokens, exponentials counted as products, {by}",
         "instructions": f"{by}: nanoseconds an element",
         "instructions_per_s": "1 a nanosecond",
     }
@@ -203,7 +202,7 @@ def _network(measured: Measured, here: Here, device: Device, sources: dict[str, 
                     copy_bytes_per_s=1 / (per_byte[name] - least) if per_byte[name] > least else None,
                 ),
             ),
-            addition_bytes_per_s=_FREE_PER_S if name == "mpi" else None,
+            addition_bytes_per_s=FREE_PER_S if name == "mpi" else None,
         )
         for name in per_byte
     }

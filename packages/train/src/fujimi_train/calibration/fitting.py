@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from fujimi_core.device import Cache, FusedAttention
@@ -10,8 +10,8 @@ from fujimi_core.errors import RunError
 from fujimi_core.workload import Kernel, Trait
 from numpy.typing import NDArray
 
-#: Exponentials of an attention pass forward, and backward, as the simulator counts them.
-_PASSES = {False: 1, True: 2}
+#: What stands for "in no time" where a rate is asked for.
+FREE_PER_S = 1e18
 #: Bytes for each number of the queries that go through memory on the way backward, as the simulator counts them.
 _BACKWARD_BYTES = 22
 #: Blocks of keys that each block of queries costs besides its own, as the simulator counts.
@@ -68,7 +68,9 @@ def fit_products(timed: Sequence[Timed]) -> Speed:
 def fit_attention(
     timed: Sequence[Timed], *, peak_flops_per_s: float, memory_bytes_per_s: float, blocks: Sequence[int]
 ) -> FusedAttention:
-    """Efficiencies and exponentials of attention in one operator, for the size of block that fits best.
+    """Efficiencies of attention in one operator, forward and backward, for the size of block that fits best.
+
+    Exponentials are counted in the efficiencies: there is one of each score, as there are operations of its products.
 
     Args:
         timed: Forward and backward, of several sizes up to 512 tokens; first shapes (batch, heads, tokens, width).
@@ -76,37 +78,40 @@ def fit_attention(
         memory_bytes_per_s: Bandwidth.
         blocks: Sizes to choose from.
     """
-    arithmetic = [_without_memory(each, memory_bytes_per_s) for each in timed]
-    found = [_attention(arithmetic, peak_flops_per_s, block) for block in blocks]
+    found = [_attention(timed, peak_flops_per_s, memory_bytes_per_s, block) for block in blocks]
     return min(found, key=lambda each: each[0])[1]
 
 
-def _without_memory(timed: Timed, memory_bytes_per_s: float) -> Timed:
-    if not timed.kernel.op.endswith("_backward"):
-        return timed
-    on_the_way_s = _BACKWARD_BYTES * math.prod(timed.kernel.shapes[0]) / memory_bytes_per_s
-    return replace(timed, seconds=max(timed.seconds - on_the_way_s, timed.seconds / 2))
-
-
-def _attention(timed: Sequence[Timed], peak_flops_per_s: float, block: int) -> tuple[float, FusedAttention]:
-    """Sum of squares, and what it is that of."""
-    seconds = np.array([each.seconds for each in timed])
-    is_backward = np.array([each.kernel.op.endswith("_backward") for each in timed])
-    scores = np.array([_scores(each.kernel, block) for each in timed])
-    widths = np.array([each.kernel.shapes[0][3] for each in timed])
-    flops = 2 * scores * widths * np.where(is_backward, 5, 2)
-    passes = scores * np.where(is_backward, _PASSES[True], _PASSES[False])
-    columns = [flops * ~is_backward / seconds, flops * is_backward / seconds, passes / seconds]
-    forward, backward, exponential = _least_squares(columns)
-    errors = forward * columns[0] + backward * columns[1] + exponential * columns[2] - 1
+def _attention(
+    timed: Sequence[Timed], peak_flops_per_s: float, memory_bytes_per_s: float, block: int
+) -> tuple[float, FusedAttention]:
+    """Sum of squares of relative errors, and what it is that of."""
+    efficiencies, errors = [], 0.0
+    for is_backward in (False, True):
+        chosen = [each for each in timed if each.kernel.op.endswith("_backward") is is_backward]
+        seconds = np.array([_arithmetic_s(each, memory_bytes_per_s) for each in chosen])
+        flops = np.array([_scores(each.kernel, block) * each.kernel.shapes[0][3] for each in chosen])
+        shares = 2 * flops * (5 if is_backward else 2) / peak_flops_per_s / seconds  # of the peak, as measured
+        (slowness,) = _least_squares([shares])
+        efficiencies.append(min(1.0, 1 / slowness))
+        errors += float(np.square(shares / efficiencies[-1] - 1).sum())
+    forward, backward = efficiencies
     fused = FusedAttention(
-        forward_efficiency=_share(1 / peak_flops_per_s, forward),
-        backward_efficiency=_share(1 / peak_flops_per_s, backward),
-        exponentials_per_s=1 / max(exponential, 1e-15),
+        forward_efficiency=forward,
+        backward_efficiency=backward,
+        exponentials_per_s=FREE_PER_S,
         block=block,
         mask_block=_MASK_BLOCK,
     )
-    return float(errors @ errors), fused
+    return errors, fused
+
+
+def _arithmetic_s(timed: Timed, memory_bytes_per_s: float) -> float:
+    """Time without what goes through memory on the way."""
+    if not timed.kernel.op.endswith("_backward"):
+        return timed.seconds
+    on_the_way_s = _BACKWARD_BYTES * math.prod(timed.kernel.shapes[0]) / memory_bytes_per_s
+    return max(timed.seconds - on_the_way_s, timed.seconds / 2)
 
 
 def _scores(kernel: Kernel, block: int) -> float:
@@ -114,11 +119,6 @@ def _scores(kernel: Kernel, block: int) -> float:
     batch, heads, tokens, _ = kernel.shapes[0]
     count = math.ceil(tokens / block)
     return batch * heads * count * (count + _ENDS) * block**2
-
-
-def _share(least: float, found: float) -> float:
-    """Share of the peak, where so much time would be all of it."""
-    return min(1.0, least / found) if found > 0 else 1.0
 
 
 def fit_memory(touched_bytes: Sequence[float], seconds: Sequence[float]) -> tuple[float, Cache | None]:

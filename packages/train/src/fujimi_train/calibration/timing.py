@@ -1,6 +1,7 @@
-"""How long something takes: the best of several turns, while all ranks of the node do the same."""
+"""How long something takes, in several turns, while all ranks of the node do the same."""
 
 import os
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +12,10 @@ import torch.distributed as dist
 from fujimi_parallel.world import World
 
 #: Of all turns of a measurement together.
-BUDGET_S = 0.4
+BUDGET_S = 0.5
 #: Where ranks have cores of their own, the shorter the turns, the more likely is one that nothing disturbs. Where they
 #: share them, each rank gets one for some milliseconds, and a turn has to have many of those.
-_TURNS, _TURNS_SHARED = 20, 4
+_TURNS, _TURNS_SHARED = 25, 5
 #: Results that are kept at a time.
 _MOST_KEPT = 100
 
@@ -23,43 +24,51 @@ _MOST_KEPT = 100
 class Stopwatch:
     """Times calls on all ranks at once.
 
+    Other programs can only delay a turn, so the best counts; where ranks share cores, it is the one in which a rank had
+    more than its share, and the median counts.
+
     Args:
         world: The ranks.
-        turns: Of each measurement; the best counts, since others on the machine can only delay it.
+        turns: Of each measurement, about.
         turn_s: Least length of a turn.
+        shares_cores: Whether there are fewer cores than ranks.
         clock: Tells the time [s].
-        told: Called before each measurement.
         spreads: By how much the median turn was longer than the best, of each measurement so far.
     """
 
     world: World
     turns: int
     turn_s: float
+    shares_cores: bool = False
     clock: Callable[[], float] = time.perf_counter
-    told: Callable[[], None] = lambda: None
     spreads: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, world: World) -> "Stopwatch":
         """One that suits how many ranks share how many cores."""
-        turns = _TURNS if world.local_size <= len(os.sched_getaffinity(0)) else _TURNS_SHARED
-        return cls(world=world, turns=turns, turn_s=BUDGET_S / turns)
+        shares_cores = world.local_size > len(os.sched_getaffinity(0))
+        turns = _TURNS_SHARED if shares_cores else _TURNS
+        return cls(world=world, turns=turns, turn_s=BUDGET_S / turns, shares_cores=shares_cores)
 
     def seconds(self, call: Callable[[], object], *, is_kept: bool = False) -> float:
         """Time of one call on a rank, mean over the ranks.
+
+        Ranks begin together and stop at the same time, however many calls each has done; the last turn, which others
+        may have stopped before, does not count.
 
         Args:
             call: What is timed.
             is_kept: Whether what it returns is kept until the turn ends, and let go then.
         """
-        self.told()
         call()
         self._meet()
-        return self._agreed([self._turn(call, is_kept) for _ in range(self.turns)])
+        start, found = self.clock(), [self._turn(call, is_kept)]
+        while self.clock() - start < self.turns * self.turn_s:
+            found.append(self._turn(call, is_kept))
+        return self._agreed(found[:-1] or found)
 
     def seconds_together(self, call: Callable[[], object]) -> float:
         """Time of one call in which ranks wait for each other, so that all must call it as often."""
-        self.told()
         call()
         self._meet()
         once_s = self._mean(self._calls(call, 2) / 2)
@@ -82,9 +91,9 @@ class Stopwatch:
         return self.clock() - start
 
     def _agreed(self, turns: list[float]) -> float:
-        best, median = min(turns), sorted(turns)[len(turns) // 2]
+        best, median = min(turns), statistics.median(turns)
         self.spreads.append(median / best - 1)
-        return self._mean(best)
+        return self._mean(median if self.shares_cores else best)
 
     def _mean(self, seconds: float) -> float:
         if self.world.size == 1:
