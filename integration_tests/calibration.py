@@ -4,8 +4,8 @@
 
 For each number of ranks the machine is calibrated, and a small GPT and a small vision transformer are trained right
 after; then the same job files are simulated on what the calibration wrote. Nothing else is told to the simulator. The
-best step counts, as the best turn does in the calibration: what else runs on the machine can only delay both; where ranks
-share cores it is the median, of both. Each measurement waits until the processors are idle.
+best step counts, as the best turn does in the calibration: what else runs on the machine can only delay both; where
+ranks share cores it is the median, of both. Each measurement waits until the processors are idle.
 """
 
 import argparse
@@ -158,8 +158,8 @@ def page(found: list[dict], processor: str) -> str:
     lines = [
         "Made by `python integration_tests/calibration.py --page docs/validation.md`, which says how; do not edit.",
         "",
-        f"On {processor}, {os.cpu_count()} cores. Error: predicted over the best step, over the median where ranks share "
-        f"cores, less 1. Goal: within 10 %. Mean absolute error: {statistics.mean(errors):.1%}, largest "
+        f"On {processor}, {os.cpu_count()} cores. Error: predicted over the best step, or over the median where ranks "
+        f"share cores, less 1. Goal: within 10 %. Mean absolute error: {statistics.mean(errors):.1%}, largest "
         f"{max(errors):.1%}.",
     ]
     if not quiet:
