@@ -43,7 +43,7 @@ def _section(table: Mapping[str, Any], path: tuple[str, ...], sources: Mapping[s
 
 def _value(value: Any, key: str, sources: Mapping[str, str]) -> str:
     """A value with its source, on one line; empty if it is left out."""
-    if key in sources:
+    if key in sources and value is not None:
         return f"{{ value = {_bare(value)}, source = {_text(sources[key])} }}"
     if isinstance(value, Mapping):
         return _inline((name, _value(item, f"{key}.{name}", sources)) for name, item in value.items())
@@ -62,7 +62,13 @@ def _bare(value: Any) -> str:
         return str(value).lower()
     if value is None or value == math.inf:  # a default, which files cannot say
         return ""
-    return _text(value) if isinstance(value, str) else repr(value)
+    return _text(value) if isinstance(value, str) else _number(value)
+
+
+def _number(value: float) -> str:
+    """A number with all its digits, and a short one in few characters."""
+    short = f"{value:.4g}"
+    return short if isinstance(value, float) and float(short) == value else repr(value)
 
 
 def _inline(items: Iterable[tuple[str, str]]) -> str:

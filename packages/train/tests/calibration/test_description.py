@@ -80,4 +80,4 @@ def test_one_rank_needs_no_messages_and_no_disk(measured, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(machine_toml(machine))
     assert replace(load(path), sources={}) == replace(machine, sources={})
-    assert machine.sources["network"].startswith("unverified")
+    assert machine.sources["network.link_bandwidth_bytes_per_s"].startswith("unverified")

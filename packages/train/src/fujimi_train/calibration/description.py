@@ -24,6 +24,8 @@ from fujimi_train.calibration.fitting import (
     fit_products,
 )
 
+#: What a network has to say.
+_LINK = ("link_bandwidth_bytes_per_s", "hop_latency_s", "message_latency_s")
 #: Sizes of the blocks in which attention may go through a sequence. Those of torch's own are 32 queries and more.
 _BLOCKS = (8, 16, 32, 64)
 
@@ -93,21 +95,22 @@ def describe(measured: Measured, here: Here) -> Machine:
         measured: Times.
         here: Where they were taken.
     """
-    sources: dict[str, str] = {"nodes": "1: this machine", "node.devices": f"{here.ranks} ranks were asked for"}
+    sources: dict[str, str] = {"nodes": "1: this machine", "node.devices": f"asked for: {here.ranks}, a rank each"}
     device = _device(measured, here, sources)
-    network, peer_bytes_per_s = _network(measured, here, device, sources)
+    network, bytes_per_s = _network(measured, here, device, sources)
+    is_alone = here.ranks == 1
     for key in ("interfaces", "interface_bandwidth_bytes_per_s", "injection_bandwidth_bytes_per_s"):
         sources[f"node.{key}"] = f"{UNVERIFIED}: of one node; nothing leaves it"
-    sources["node.peer_bandwidth_bytes_per_s"] = (
-        f"{here.by}: the faster of messages and all-reduces over {here.backend}"
-    )
+    if not is_alone:
+        told = f"{here.by}: the faster of messages and all-reduces over {here.backend}"
+        sources["node.peer_bandwidth_bytes_per_s"] = told
     node = Node(
         devices=here.ranks,
         device=device,
         interfaces=1,
-        interface_bandwidth_bytes_per_s=peer_bytes_per_s,
-        injection_bandwidth_bytes_per_s=peer_bytes_per_s,
-        peer_bandwidth_bytes_per_s=peer_bytes_per_s,
+        interface_bandwidth_bytes_per_s=bytes_per_s,
+        injection_bandwidth_bytes_per_s=bytes_per_s,
+        peer_bandwidth_bytes_per_s=None if is_alone else bytes_per_s,
     )
     machine = Machine(
         name=here.name,
@@ -176,8 +179,8 @@ def _device(measured: Measured, here: Here, sources: dict[str, str]) -> Device:
 def _network(measured: Measured, here: Here, device: Device, sources: dict[str, str]) -> tuple[Network, float]:
     """The network, and the speed between two ranks."""
     if not measured.all_reduces:
-        nobody = f"{UNVERIFIED}: 1 rank, which sends nothing; a copy in memory"
-        sources["network"] = nobody
+        for key in _LINK:
+            sources[f"network.{key}"] = f"{UNVERIFIED}: 1 rank, which sends nothing; a copy in memory"
         bytes_per_s = device.memory_bandwidth_bytes_per_s / 2
         network = Network(
             topology="nonblocking", link_bandwidth_bytes_per_s=bytes_per_s, hop_latency_s=0.0, message_latency_s=0.0
@@ -191,9 +194,13 @@ def _network(measured: Measured, here: Here, device: Device, sources: dict[str, 
     latency = {"mpi": sum_s / steps, "send": send_s}
     least = min(per_byte.values())
     told = f"over {here.backend}, {here.by}"
-    sources["network.transports"] = f"fitted to all-reduces ('mpi', additions counted as copies) and messages {told}"
-    for key in ("link_bandwidth_bytes_per_s", "hop_latency_s", "message_latency_s"):
-        sources[f"network.{key}"] = f"fitted to messages {told}"
+    fitted = {"mpi": f"fitted to all-reduces {told}", "send": f"fitted to messages {told}"}
+    for name, source in fitted.items():
+        for key in ("latency_s", "copy_bytes_per_s"):
+            sources[f"network.transports.{name}.regimes[0].{key}"] = source
+    sources["network.transports.mpi.addition_bytes_per_s"] = "additions are counted as copies"
+    for key in _LINK:
+        sources[f"network.{key}"] = fitted["send"]
     transports = {
         name: Transport(
             regimes=(
