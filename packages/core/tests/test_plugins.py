@@ -14,6 +14,7 @@ from fujimi_core.errors import JobError, MachineError, PluginError, WorkloadErro
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import DataSpec, Job, from_table
 from fujimi_core.machine import Machine
+from fujimi_core.machine_text import machine_toml
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Command, Generator, Model, Scheduler, TopologyOffer
 from fujimi_core.placement import Placement, fill_nodes
@@ -423,3 +424,11 @@ def test_name_can_be_registered_once() -> None:
     plugins = asking(("acme", SimpleNamespace()))
     with pytest.raises(PluginError, match="plugin 'acme': the name is taken"):
         plugins.register(SimpleNamespace(), "acme")
+
+
+def test_machine_of_a_file_is_named_by_its_path(machine: Machine, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(machine_toml(replace(machine, sources={"nodes": "a", "node": "b", "network": "c"})))
+    assert Plugins().machine(str(path)).node == machine.node
+    with pytest.raises(MachineError, match=r"other\.toml"):
+        Plugins().machine(str(tmp_path / "other.toml"))

@@ -44,12 +44,12 @@ def test_ranks_share_the_cores_of_a_node(monkeypatch, threads, cores, ranks, exp
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, Precision.BFLOAT16), (False, Precision.FLOAT32)])
 def test_open_precision_is_bfloat16_where_the_device_multiplies_it(make_job, monkeypatch, fast, expected):
-    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: fast)
+    monkeypatch.setattr(device, "has_fast_bfloat16", lambda: fast)
     assert decide_precision(make_job(parallel={"precision": "auto"}), CPU).parallel.precision is expected
 
 
 def test_precision_that_the_job_names_is_kept(make_job, monkeypatch):
-    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(device, "has_fast_bfloat16", lambda: True)
     assert decide_precision(make_job(), CPU).parallel.precision is Precision.FLOAT32
 
 

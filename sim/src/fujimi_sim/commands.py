@@ -46,7 +46,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="job file (TOML), what 'capture' wrote, or a directory of Chakra traces",
     )
-    parser.add_argument("--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints")
+    parser.add_argument(
+        "--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints, or a file"
+    )
     parser.add_argument(
         "--nodes", metavar="N[,N…]", required=True, type=_numbers, help="numbers of nodes, for example 1,64,4096"
     )

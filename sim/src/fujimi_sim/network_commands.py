@@ -82,7 +82,7 @@ def _bench_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _machine_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("machine", metavar="MACHINE", help="one that 'fujimi machine list' prints")
+    parser.add_argument("machine", metavar="MACHINE", help="one that 'fujimi machine list' prints, or a file")
 
 
 def _shape_argument(parser: argparse.ArgumentParser) -> None:

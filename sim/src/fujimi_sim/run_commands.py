@@ -32,7 +32,9 @@ def run_commands() -> list[Command]:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
-    parser.add_argument("--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints")
+    parser.add_argument(
+        "--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints, or a file"
+    )
     parser.add_argument("--nodes", metavar="N", required=True, type=_at_least(1), help="nodes on which ranks work")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change the job, for example train.steps=1000"

@@ -58,7 +58,7 @@ def validation_commands() -> list[Command]:
 
 
 def _fit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("machine", metavar="MACHINE", help="one that 'fujimi machine list' prints")
+    parser.add_argument("machine", metavar="MACHINE", help="one that 'fujimi machine list' prints, or a file")
     parser.add_argument("files", metavar="MEASUREMENTS", type=Path, nargs="*", help=_FILES_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON instead of TOML")
 

@@ -1,5 +1,7 @@
 """Time of fused attention, by hand."""
 
+from dataclasses import replace
+
 import pytest
 from fujimi_core.device import FusedAttention
 from fujimi_sim.kernels.attention import attention_s
@@ -39,3 +41,11 @@ def test_causal_mask_never_costs_more_than_none() -> None:
 
 def test_sequence_is_filled_up_to_whole_blocks() -> None:
     assert seconds(attention(queries=91, keys=91)) == seconds(attention())
+
+
+def test_mask_that_hides_many_keys_at_a_time_leaves_out_fewer() -> None:
+    coarse = replace(FUSED, mask_block=50)
+    seen = [50] * 5 + [100] * 5  # keys of each block of 10 queries; and the ends, of 10
+    scores = 2 * 10 * sum(keys + 10 for keys in seen)
+    took = attention_s(attention(is_causal=True), coarse, peak_flops_per_s=1e12, streaming_bytes_per_s=1e9)
+    assert took == pytest.approx(scores * (4 * 64 / 0.5e12 + 1e-9))

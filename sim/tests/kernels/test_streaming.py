@@ -49,3 +49,11 @@ def test_operator_that_is_not_vectorised_needs_its_instructions(device: Device) 
     softmax = kernel("aten._softmax", 8 * 10**6, shapes=((1000, 1000),))
     assert streaming_s(softmax, device) == pytest.approx(35.5e-3)
     assert streaming_s(kernel("aten.add", 8 * 10**6, shapes=((1000, 1000),)), device) == pytest.approx(8e-3)
+
+
+def test_activation_by_a_tangent_may_need_instructions_of_its_own(device: Device) -> None:
+    tangent = kernel("aten.gelu", 8, shapes=((1000, 1000),), traits=(Trait.TANH,))
+    both = replace(device, instructions={"gelu.tanh": 4.0, "gelu": 1.0}, instructions_per_s=1e9)
+    assert streaming_s(tangent, both) == pytest.approx(4e-3)
+    assert streaming_s(replace(tangent, traits=()), both) == pytest.approx(1e-3)
+    assert streaming_s(tangent, replace(both, instructions={"gelu": 1.0})) == pytest.approx(1e-3)

@@ -37,7 +37,7 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 
 def _named(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="one that 'fujimi machine list' prints")
+    parser.add_argument("name", metavar="NAME", help="one that 'fujimi machine list' prints, or a file")
     _json(parser)
 
 

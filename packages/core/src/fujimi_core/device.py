@@ -57,15 +57,19 @@ class FusedAttention:
         backward_efficiency: The same, backward.
         exponentials_per_s: Of the whole device; each score needs one forward, and two passes of as much work backward.
         block: Queries that one unit has at a time; a sequence is filled up to a multiple.
+        mask_block: Keys that are left out at a time where a causal mask hides them all; None for as many as queries.
     """
 
     forward_efficiency: float
     backward_efficiency: float
     exponentials_per_s: float
     block: int = 128
+    mask_block: int | None = None
 
     def __post_init__(self) -> None:
         above_zero(self, "forward_efficiency", "backward_efficiency", "exponentials_per_s", "block")
+        if self.mask_block is not None:
+            above_zero(self, "mask_block")
         within(self, 0, 1, "forward_efficiency", "backward_efficiency")
 
 
@@ -94,7 +98,8 @@ class Device:
         cache: What is before the memory; None if nothing is, or nobody knows.
         attention: Fused attention; None if its matrix products are like others.
         instructions: Instructions that operators need for each element, by name; for those that are not vectorised, and
-            so are slower than the memory.
+            so are slower than the memory. Of activations by a tangent the name ends in ``.tanh``; the first that is
+            part of an operator's name counts.
         instructions_per_s: At which the device does them.
     """
 

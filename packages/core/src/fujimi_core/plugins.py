@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pluggy
 
-from fujimi_core import hookspecs
+from fujimi_core import hookspecs, machine_file
 from fujimi_core.device import Device
 from fujimi_core.errors import FujimiError, JobError, MachineError, PluginError, unknown
 from fujimi_core.job import Job
@@ -125,11 +126,13 @@ class Plugins:
         return self._offers("fujimi_machines")
 
     def machine(self, name: str) -> Machine:
-        """A machine by name.
+        """A machine by name, or that of a machine file, whose name ends in ``.toml``.
 
         Raises:
-            MachineError: If no plugin offers it.
+            MachineError: If no plugin offers it, or the file is none.
         """
+        if name.endswith(".toml"):
+            return machine_file.load(Path(name))
         return _named(self.machines(), name, "machine", MachineError)
 
     def topologies(self) -> dict[str, TopologyOffer]:

@@ -44,6 +44,8 @@ class Trait(StrEnum):
     UNALIGNED = "unaligned"
     #: Elements are read in another order than they are written.
     STRIDED = "strided"
+    #: An activation by a hyperbolic tangent, where the operator has another formula too.
+    TANH = "tanh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

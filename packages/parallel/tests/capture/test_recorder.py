@@ -3,7 +3,7 @@ import torch
 import torch.distributed as dist
 from fujimi_core.errors import PluginError
 from fujimi_core.mesh import Mesh
-from fujimi_core.workload import Collective, CollectiveKind, Kernel, Recv, Send
+from fujimi_core.workload import Collective, CollectiveKind, Kernel, Recv, Send, Trait
 from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.capture.recorder import Recorder
 from fujimi_parallel.groups import group_along
@@ -112,3 +112,12 @@ def test_recorder_without_a_mesh_refuses_communication():
 def test_communication_that_cannot_be_translated_is_named():
     with fake_world(MESH), Recorder(MESH), pytest.raises(PluginError, match=r"cannot translate c10d.gather_.*all"):
         dist.gather(torch.ones(1), [torch.ones(1) for _ in range(MESH.world_size)])
+
+
+@pytest.mark.parametrize(("formula", "traits"), [("none", ()), ("tanh", (Trait.TANH,))])
+def test_formula_of_an_activation_is_told(formula, traits):
+    x = torch.ones(4, requires_grad=True)
+    with Recorder() as recorder:
+        torch.nn.functional.gelu(x, approximate=formula).backward(torch.ones(4))
+    found = {event.op: event.traits for event in recorder.events if "gelu" in event.op}
+    assert found == {"aten.gelu": traits, "aten.gelu_backward": traits}

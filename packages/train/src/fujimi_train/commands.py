@@ -23,6 +23,8 @@ from fujimi_core.records import to_table
 from fujimi_core.units import format_quantity
 from fujimi_core.workload import Collective
 
+from fujimi_train.calibration.commands import calibrate_command
+
 if TYPE_CHECKING:
     from fujimi_train.loop import Trained
 
@@ -44,6 +46,7 @@ def commands() -> list[Command]:
             configure=_export_arguments,
             run=_export,
         ),
+        calibrate_command(),
     ]
 
 
@@ -95,7 +98,7 @@ def _train_here(arguments: argparse.Namespace, plugins: Plugins) -> int:
     from fujimi_train.loop import train
     from fujimi_train.watch import RunLog, Watcher
 
-    with _all_ranks_or_none():
+    with all_ranks_or_none():
         job = jobs.load(arguments.job, arguments.set)
         directory = directory_of(job)
         with Watcher() as watcher, RunLog(directory) as log:
@@ -123,7 +126,7 @@ def _tell_why_not_more(job: Job, trained: "Trained", directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _all_ranks_or_none() -> Iterator[None]:
+def all_ranks_or_none() -> Iterator[None]:
     """End all ranks when one fails: the others would wait for it."""
     from fujimi_parallel.launch import launch_of  # as above
     from fujimi_parallel.world import stop_all

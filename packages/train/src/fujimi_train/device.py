@@ -31,7 +31,7 @@ def decide_precision(job: Job, device: torch.device) -> Job:
     """Replace precision ``auto``: bfloat16 where the device multiplies it in hardware, else float32."""
     if job.parallel.precision is not Precision.AUTO:
         return job
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_fast_bfloat16()
     return job.with_precision(Precision.BFLOAT16 if fast else Precision.FLOAT32)
 
 
@@ -39,7 +39,7 @@ def device_name(device: torch.device) -> str:
     """Name of the GPU, or of the processor and the number of cores this rank uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} core(s)"
+    return f"{processor()}, {torch.get_num_threads()} core(s)"
 
 
 def measure_peak(device: torch.device, precision: Precision) -> float:
@@ -57,12 +57,14 @@ def measure_peak(device: torch.device, precision: Precision) -> float:
     return 2 * _GEMM_EXTENT**3 / best_s
 
 
-def _cpu_has_bfloat16() -> bool:
+def has_fast_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware."""
     cpu = torch.cpu
     return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

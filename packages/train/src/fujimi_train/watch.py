@@ -45,7 +45,7 @@ class Watcher:
             f"{event.job.parallel.precision}, measured peak {peak}",
             file=sys.stderr,
         )
-        if sys.stderr.isatty() or _terminal_behind_mpiexec():
+        if has_terminal():
             self._bar(steps, event.first_step)
         else:
             every = math.ceil(steps / _LINES_A_RUN)
@@ -150,9 +150,9 @@ def _lines_until(path: Path, step: int) -> list[str]:
     return kept
 
 
-def _terminal_behind_mpiexec() -> bool:
-    """Tell if whoever started mpiexec says that there is a terminal; between it and a rank is a pipe."""
-    return os.environ.get("TTY_INTERACTIVE") == "1"
+def has_terminal() -> bool:
+    """Whether somebody looks on; whoever started mpiexec says so, as between it and a rank is a pipe."""
+    return sys.stderr.isatty() or os.environ.get("TTY_INTERACTIVE") == "1"
 
 
 def _line(step: StepFinished, steps: int) -> None:

@@ -36,7 +36,7 @@ def attention_s(
     """
     blocks = math.ceil(attention.queries / fused.block)
     of_keys = math.ceil(attention.keys / fused.block)
-    each = min(of_keys, (of_keys + 1) / 2 + _DIAGONAL) if attention.is_causal else of_keys
+    each = _seen(blocks, of_keys, fused) if attention.is_causal else of_keys
     scores = attention.heads * blocks * (each + _ENDS) * fused.block**2
     products = attention.products
     flops_a_score = 2 * attention.width * products.count / max(1, attention.heads)
@@ -45,3 +45,11 @@ def attention_s(
     on_the_way = _BACKWARD_BYTES * attention.heads * attention.queries * attention.width if attention.is_backward else 0
     arithmetic_s = scores * (flops_a_score / (peak_flops_per_s * efficiency) + passes / fused.exponentials_per_s)
     return arithmetic_s + on_the_way / streaming_bytes_per_s
+
+
+def _seen(blocks: int, of_keys: int, fused: FusedAttention) -> float:
+    """Blocks of keys that a block of queries goes through under a causal mask, mean over those of queries."""
+    if fused.mask_block is None:
+        return min(of_keys, (of_keys + 1) / 2 + _DIAGONAL)
+    at_once = fused.mask_block / fused.block
+    return sum(min(of_keys, math.ceil(number / at_once) * at_once) for number in range(1, blocks + 1)) / blocks

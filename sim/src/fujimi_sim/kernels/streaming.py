@@ -29,7 +29,8 @@ def streaming_s(kernel: Kernel, device: Device) -> float:
         bytes_per_s = device.cache.bandwidth_bytes_per_s
     else:
         bytes_per_s = device.streaming_bytes_per_s
-    return max(nbytes / bytes_per_s, _instructions_s(name, kernel, device))
+    formula = f"{name}.tanh" if Trait.TANH in kernel.traits else name
+    return max(nbytes / bytes_per_s, _instructions_s(formula, kernel, device))
 
 
 def _instructions_s(name: str, kernel: Kernel, device: Device) -> float:

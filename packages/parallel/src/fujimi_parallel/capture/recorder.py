@@ -137,7 +137,7 @@ class Recorder(TorchDispatchMode):
             nbytes=_touched(func, inputs, outputs) + sum(each.nbytes for each in written),
             outside_bytes=_outside(func, inputs, outputs + written),
             phase=self._phase(),
-            traits=_traits(func, args, inputs + outputs) if arithmetic else _order(inputs, outputs),
+            traits=_traits(func, args, inputs + outputs) if arithmetic else _order(inputs, outputs) + _formula(kwargs),
             waits=self._latest_waits(),
         )
         self._wait_for.clear()
@@ -241,6 +241,11 @@ def _order(inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> tuple[Tra
     """Whether large tensors come in another order than they go."""
     orders = {each.is_contiguous() for each in inputs + outputs if each.ndim > 1 and each.numel() > 1}
     return (Trait.STRIDED,) if len(orders) > 1 else ()
+
+
+def _formula(kwargs: dict[str, Any]) -> tuple[Trait, ...]:
+    """Which formula of several an activation has."""
+    return (Trait.TANH,) if kwargs.get("approximate") == "tanh" else ()
 
 
 def _written(

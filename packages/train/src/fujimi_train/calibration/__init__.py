@@ -1,0 +1,1 @@
+"""Measures the machine that this runs on, and describes it as a machine to simulate on."""
