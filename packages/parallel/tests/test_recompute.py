@@ -62,7 +62,7 @@ def trained(how):
     return y.detach(), gradients, backward
 
 
-@pytest.mark.parametrize("how", [Recompute.SELECTIVE, Recompute.FULL])
+@pytest.mark.parametrize("how", [Recompute.SELECTIVE, Recompute.FULL, Recompute.WHOLE])
 def test_output_and_gradients_are_bit_equal(how):
     y, gradients, _ = trained(how)
     right_y, right, _ = trained(Recompute.NONE)
@@ -84,6 +84,11 @@ def test_full_computes_everything_again_that_the_backward_pass_needs():
     _, _, backward = trained(Recompute.FULL)
     # torch stops before the last product, whose result no gradient needs
     assert (backward.of(PRODUCTS), backward.of(ATTENTION), backward.of(GELU)) == (8 + 3, 1, 1)
+
+
+def test_whole_blocks_are_computed_again_to_their_last_product():
+    _, _, backward = trained(Recompute.WHOLE)
+    assert (backward.of(PRODUCTS), backward.of(ATTENTION), backward.of(GELU)) == (8 + 4, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def _of_activations(parallel: ParallelSpec, plan: Plan) -> Iterator[str]:
         yield 'parallel.schedule = "1f1b"'
     if parallel.recompute is Recompute.NONE:
         yield 'parallel.recompute = "selective"'
-    if parallel.recompute is not Recompute.FULL:
+    if parallel.recompute not in (Recompute.FULL, Recompute.WHOLE):
         yield 'parallel.recompute = "full"'
     yield from _wider("tensor", plan)
     yield from _wider("sequence", plan)

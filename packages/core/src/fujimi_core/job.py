@@ -188,6 +188,8 @@ class Recompute(StrEnum):
     NONE = "none"
     SELECTIVE = "selective"
     FULL = "full"
+    #: Blocks to their last operator, whether or not anything needs it, as PyTorch did before 2.1 and Megatron-LM does.
+    WHOLE = "whole"
 
 
 class Offload(StrEnum):
@@ -232,7 +234,8 @@ class ParallelSpec:
         schedule: Order in which a pipeline works on its microbatches.
         zero: What data-parallel ranks share: 0 nothing, 1 the optimizer's state, 2 also gradients, 3 also parameters.
         recompute: What the backward pass computes again instead of keeping it: ``none``, ``selective`` (all but matrix
-            products and attention), ``full`` (whole blocks), or the numbers of the blocks that do so in full.
+            products and attention), ``full`` (blocks, as far as anything needs it), ``whole`` (to their end), or the
+            numbers of the blocks that do so in full.
         offload: What lies outside of the device's memory while it is not needed.
         offload_path: Directory for what a rank without another memory offloads; without, that of temporary files.
         microbatch: Samples that go through the network at once; without, all of them, or in a pipeline as many as give

@@ -8,7 +8,12 @@ from typing import Any
 
 import torch
 from fujimi_core.job import Recompute
-from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+    set_checkpoint_early_stop,
+)
 
 aten = torch.ops.aten
 #: Operators whose results are kept by selective recomputation: they hold nearly all arithmetic.
@@ -32,7 +37,7 @@ def recomputed(forward: Forward, how: Recompute) -> Forward:
     Args:
         forward: Of a block.
         how: ``full`` keeps the inputs only; ``selective`` also results of matrix products, summed over tensor ranks
-            where they are, and attention.
+            where they are, and attention; ``whole`` is ``full``, up to the last operator.
 
     Source:
         Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016; Korthikanti et al., "Reducing Activation
@@ -45,7 +50,8 @@ def recomputed(forward: Forward, how: Recompute) -> Forward:
         contexts = {"context_fn": _contexts}
 
     def again(x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = checkpoint(forward, x, use_reentrant=False, **contexts)
+        with set_checkpoint_early_stop(how is not Recompute.WHOLE):
+            y: torch.Tensor = checkpoint(forward, x, use_reentrant=False, **contexts)
         return y
 
     return again

@@ -154,7 +154,7 @@ def _vtrain(row: Row) -> PublishedRun:
     job = _megatron_job(
         row,
         microbatch=int(row["micro_batch"]),
-        recompute="full",
+        recompute="whole",
         model={"attention": "unfused", "dropout": 0.1},
     )
     return _run(job.name, job, "a100-4hdr", gpus, float(row["iteration_ms"]) / 1e3)
@@ -178,7 +178,7 @@ def _megatron(row: Row) -> list[PublishedRun]:
     job = _megatron_job(
         row,
         microbatch=microbatch,
-        recompute="selective" if row["recompute"].startswith("selective") else "full",
+        recompute="selective" if row["recompute"].startswith("selective") else "whole",
         model={"attention": "unfused", "dropout": 0.1},
         **more,
     )
@@ -218,7 +218,7 @@ def _mpt(row: Row) -> list[PublishedRun]:
             "zero": 3,
             "microbatch": int(row["MicroBatchSize"]),
             "accumulate": int(row["GradAccum"]),
-            "recompute": "full" if row["Activation Checkpointing"] == "True" else "none",
+            "recompute": "whole" if row["Activation Checkpointing"] == "True" else "none",  # before torch 2.0
             "grad_reduce_dtype": "bfloat16" if row["MP Mode"] == "PURE" else "float32",
         },
         model={},
