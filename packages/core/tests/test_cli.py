@@ -138,11 +138,22 @@ def test_command_that_cannot_be_configured_leaves_the_others_alone(
     assert "fujimi: error: command 'acme' cannot be used: ValueError: " in capsys.readouterr().err
 
 
-def test_verb_under_a_noun_that_is_a_command_itself_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    plugins = program(doing(lambda: 0, "plugins", "install"))
-    with caplog.at_level(logging.WARNING):
-        assert main(["plugins"], plugins) == 0
-    assert "command 'plugins install' is left out: 'plugins' is a command itself" in caplog.text
+def test_noun_can_be_a_command_itself_beside_its_verbs(capsys: Capture) -> None:
+    def configure(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("job")
+
+    offered = program(
+        doing(lambda: 4, "acme", configure=configure), doing(lambda: 5, "acme", "show", configure=configure)
+    )
+    assert main(["acme", "pretrain.toml"], offered) == 4
+    assert main(["acme", "show", "pretrain.toml"], offered) == 5
+    assert main(["acme", "./show"], offered) == 4
+    assert main(["acme", "show", "--help"], offered) == 0
+    assert "usage: fujimi acme show [-h] job" in capsys.readouterr().out
+    assert main(["--help"], offered) == 0
+    listed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "acme show" in listed
+    assert any(line.startswith("acme  ") for line in listed)
 
 
 def test_options_of_cores_commands_are_these() -> None:

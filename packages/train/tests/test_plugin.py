@@ -143,3 +143,9 @@ def test_network_of_any_size_asks_for_what_is_missing(job_of):
 def test_network_with_a_size_of_its_own_takes_no_other(job_of):
     with pytest.raises(JobError, match=r"vit_tiny has a width of its own; leave model.width out"):
         OFFERED["vit_tiny"].build(job_of("vit_tiny", width=64))
+
+
+def test_network_with_a_depth_of_its_own_can_be_made_less_deep(job_of):
+    network = OFFERED["vit_tiny"].build(job_of("vit_tiny", depth=2))
+    assert len(network.blocks) == 2
+    assert network.blocks[0].fc1.weight.shape == (768, 192)

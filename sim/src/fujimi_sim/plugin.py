@@ -23,6 +23,7 @@ from fujimi_sim.network.rails import Rails
 from fujimi_sim.network.tofu import Tofu
 from fujimi_sim.network.torus import Torus
 from fujimi_sim.network_commands import network_commands
+from fujimi_sim.plan_commands import plan_commands
 from fujimi_sim.published_commands import published_commands
 from fujimi_sim.run_commands import run_commands
 from fujimi_sim.validation_commands import validation_commands
@@ -49,8 +50,15 @@ def fujimi_collectives() -> Sequence[CollectiveAlgorithm]:
 
 @hookimpl
 def fujimi_commands() -> Sequence[Command]:
-    """Offer fujimi simulate, simulate-run, network and validate."""
-    return [*commands(), *run_commands(), *network_commands(), *validation_commands(), *published_commands()]
+    """Offer fujimi simulate, simulate-run, plan, network and validate."""
+    return [
+        *commands(),
+        *run_commands(),
+        *plan_commands(),
+        *network_commands(),
+        *validation_commands(),
+        *published_commands(),
+    ]
 
 
 @hookimpl(trylast=True)

@@ -188,7 +188,7 @@ def simulate_job(
         replace(simulated[count], parallel_efficiency=simulated[count].samples_per_s / (count * each))
         for count in nodes
     ]
-    return Report(machine=machine.name, job=job.name, points=tuple(points), simulation=_cost())
+    return Report(machine=machine.name, job=job.name, points=tuple(points), simulation=cost_so_far())
 
 
 #: A step of more microbatches than this is not simulated whole where its speed alone is asked for.
@@ -248,7 +248,7 @@ def simulate_workload(
         MachineError: If that is not the size of the machine's part, or the machine has not so many nodes.
     """
     point = simulate(workload, machine, nodes, plugins=plugins, seed=seed, watch=watch)
-    return Report(machine=machine.name, job=workload.job, points=(point,), simulation=_cost())
+    return Report(machine=machine.name, job=workload.job, points=(point,), simulation=cost_so_far())
 
 
 def simulate(
@@ -414,7 +414,8 @@ def _way_out(ranks: int, machine: Machine) -> str:
     return f"use --nodes {nodes}, or " if not left and nodes <= machine.nodes else ""
 
 
-def _cost() -> Cost:
+def cost_so_far() -> Cost:
+    """What this process has taken."""
     # Linux counts in KiB, macOS in bytes
     unit = 1 if sys.platform == "darwin" else 1024
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

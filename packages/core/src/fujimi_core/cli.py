@@ -38,7 +38,7 @@ def main(argv: Sequence[str], plugins: Plugins | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         plugins = plugins or Plugins.installed()
-        arguments = parser(plugins).parse_args(argv)
+        arguments = parser(plugins).parse_args(_joined(argv, plugins))
         command: Command = arguments.command
         return command.run(arguments, plugins)
     except FujimiError as wrong:
@@ -54,30 +54,45 @@ def main(argv: Sequence[str], plugins: Plugins | None = None) -> int:
 
 
 def parser(plugins: Plugins) -> argparse.ArgumentParser:
-    """Parser of all commands that the plugins offer."""
+    """Parser of all commands that the plugins offer.
+
+    A verb under a noun that is a command itself, as in ``plan JOB`` and ``plan show JOB``, is a command of two words.
+    """
     top = argparse.ArgumentParser(
         prog="fujimi",
         description="Pre-train transformers on supercomputers, and see how the same job scales from a laptop.",
         allow_abbrev=False,
     )
     groups: dict[tuple[str, ...], _SubParsers] = {(): top.add_subparsers(metavar="COMMAND", required=True)}
-    commands = sorted(plugins.commands().values(), key=lambda command: command.path)
-    alone = {command.path for command in commands if len(command.path) == 1}
-    for command in commands:
+    alone = _alone(plugins)
+    for command in sorted(plugins.commands().values(), key=lambda command: command.path):
         group = command.path[:-1]
         if group in alone:
-            _log.warning("command %r is left out: %r is a command itself", command.name, group[0])
+            _add(command, groups[()], name=command.name)
             continue
         if group not in groups:
             noun = groups[()].add_parser(group[0], help=f"{group[0]}: list, show and more", allow_abbrev=False)
             groups[group] = noun.add_subparsers(metavar="COMMAND", required=True)
-        _add(command, groups[group])
+        _add(command, groups[group], name=command.path[-1])
     return top
 
 
-def _add(command: Command, group: _SubParsers) -> None:
+def _alone(plugins: Plugins) -> set[tuple[str, ...]]:
+    """Commands of one word."""
+    return {command.path for command in plugins.commands().values() if len(command.path) == 1}
+
+
+def _joined(argv: Sequence[str], plugins: Plugins) -> Sequence[str]:
+    """The first two words as one, if they are a verb and a noun that is a command itself."""
+    path = tuple(argv[:2])
+    known = {command.path for command in plugins.commands().values()}
+    is_verb = len(path) == 2 and path in known and path[:1] in _alone(plugins)
+    return [" ".join(path), *argv[2:]] if is_verb else argv
+
+
+def _add(command: Command, group: _SubParsers, *, name: str) -> None:
     summary = command.summary.replace("%", "%%")  # argparse formats its texts
-    verb = group.add_parser(command.path[-1], help=summary, description=summary, allow_abbrev=False)
+    verb = group.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     try:
         command.configure(verb)
     except Exception as wrong:

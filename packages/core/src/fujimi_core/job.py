@@ -41,7 +41,7 @@ class ModelSpec:
     Args:
         name: One that a plugin offers.
         width: Of a token, for networks of any size, which want ``depth`` and ``heads`` too.
-        depth: Blocks.
+        depth: Blocks; networks that have a number of their own can be made less deep, or deeper.
         heads: Attention heads; they divide the width.
         patch: Side of a patch [pixels], of networks that take pictures.
         channels: Channels of the input; grey pictures are repeated.

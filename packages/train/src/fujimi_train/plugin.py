@@ -1,6 +1,7 @@
 """What this package offers to the others; imports torch only when asked to compute."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fujimi_core.errors import JobError
@@ -160,15 +161,15 @@ def _build_gpt(job: Job) -> Any:
 
 
 def _shape(job: Job, shapes: Mapping[str, Any], of_any_size: type[Any]) -> Any:
-    """That of a name, or what the job says."""
+    """That of a name, which may be made less deep, or deeper; or what the job says."""
     spec = job.model
     sizes = {"width": spec.width, "depth": spec.depth, "heads": spec.heads}
     given = {name: size for name, size in sizes.items() if size is not None}
     if spec.name in shapes:
-        if given:
-            name = next(iter(given))
-            raise JobError(f"job {job.name!r}: {spec.name} has a {name} of its own; leave model.{name} out")
-        return shapes[spec.name]
+        own = next((name for name in given if name != "depth"), None)
+        if own is not None:
+            raise JobError(f"job {job.name!r}: {spec.name} has a {own} of its own; leave model.{own} out")
+        return replace(shapes[spec.name], **given)
     missing = [f"model.{name}" for name in sizes if name not in given]
     if missing:
         raise JobError(f"job {job.name!r}: {spec.name} is of any size: give {' and '.join(missing)}")

@@ -1,0 +1,1 @@
+"""Finds the plan of a job that is best on a machine."""
