@@ -3,44 +3,33 @@
 from dataclasses import replace
 
 import pytest
-from fujimi_core.device import Device, Tiles
-from fujimi_core.machine import Machine, Network, NetworkAxis, Node, Regime, Transport
+from fujimi_core.device import Tiles
+from fujimi_core.machine import Machine, NetworkAxis, Regime, Transport
 from fujimi_core.machine_file import load
 from fujimi_core.machine_text import machine_toml
 
 
 @pytest.fixture
-def machine() -> Machine:
-    device = Device(
+def machine(machine: Machine) -> Machine:
+    device = replace(
+        machine.node.device,
         name='abacus of "8" beads',
         memory_bytes=2.0**30,
         memory_bandwidth_bytes_per_s=1.5e9,
-        memory_efficiency=0.5,
-        peak_flops_per_s={"float32": 1e12},
-        gemm_efficiency=0.9,
         gemm_half_extent=100.0,
-        kernel_overhead_s=1e-6,
         tiles=Tiles(units=2, edges=(4, 8), depth=1.5),
     )
-    node = Node(
-        devices=1,
-        device=device,
-        interfaces=1,
-        interface_bandwidth_bytes_per_s=1e9,
-        injection_bandwidth_bytes_per_s=1e9,
-    )
-    network = Network(
+    network = replace(
+        machine.network,
         topology="torus",
         axes=(NetworkAxis(name="x", extent=8, wrap=True),),
-        link_bandwidth_bytes_per_s=1e9,
-        hop_latency_s=1e-7,
-        message_latency_s=1e-6,
         transports={"of.mpi": Transport(regimes=(Regime(latency_s=1e-6, up_to_bytes=1e3), Regime(latency_s=2e-6)))},
     )
     keys = ["nodes", "node", "network.link_bandwidth_bytes_per_s", "network.hop_latency_s", "network.axes"]
     keys += ["network.message_latency_s", "network.transports"]
     sources = {key: f"manual, on {key}" for key in keys}
-    return Machine(name="toy", title="2 racks: µ", nodes=8, node=node, network=network, sources=sources)
+    node = replace(machine.node, device=device)
+    return replace(machine, title="2 racks: µ", node=node, network=network, sources=sources)
 
 
 def test_a_written_machine_is_read_as_it_was(machine, tmp_path):

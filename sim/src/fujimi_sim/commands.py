@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from fujimi_core.job_arguments import add_changes
 from fujimi_core.machine import Machine
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
@@ -52,9 +53,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nodes", metavar="N[,N…]", required=True, type=_numbers, help="numbers of nodes, for example 1,64,4096"
     )
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
-    )
+    add_changes(parser)
     parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="seed of the noise; default 0")
     parser.add_argument(
         "--weak", action="store_true", help="keep the batch of a rank as on the first N, instead of a global batch"

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from fujimi_core import job as jobs
+from fujimi_core.job_arguments import add_changes
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
@@ -31,9 +32,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML); a file named 'show' is ./show")
     parser.add_argument("--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints")
     parser.add_argument("--nodes", metavar="N", required=True, type=_positive, help="nodes that may be used")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
-    )
+    add_changes(parser)
     parser.add_argument(
         "--objective",
         choices=[each.value for each in Objective],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fujimi_core import job as jobs
+from fujimi_core.job_arguments import add_changes
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
 from fujimi_core.records import to_table
@@ -36,9 +37,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--machine", metavar="NAME", required=True, help="one that 'fujimi machine list' prints, or a file"
     )
     parser.add_argument("--nodes", metavar="N", required=True, type=_at_least(1), help="nodes on which ranks work")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="change the job, for example train.steps=1000"
-    )
+    add_changes(parser)
     parser.add_argument(
         "--runs", metavar="K", type=_at_least(1), default=100, help="how many runs are simulated; default 100"
     )

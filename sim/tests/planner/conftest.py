@@ -4,19 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from fujimi_core import commands
 from fujimi_core.device import Device
 from fujimi_core.errors import JobError
 from fujimi_core.facilities import Power, PowerState
 from fujimi_core.hookspecs import hookimpl
-from fujimi_core.job import Job, Offload, Recompute, Schedule, from_table
+from fujimi_core.job import Job, Offload, Recompute, Schedule, recompute_of
 from fujimi_core.machine import Machine, Network, Node
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Generator, Model
 from fujimi_core.plan import Plan, deal_blocks, plan_of
-from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Collective, CollectiveKind, Event, Kernel, Memory, Recv, Role, Send, Workload
-from fujimi_sim import plugin
 
 #: Of a block on one rank: arithmetic of a sample forward, parameters, what is kept of a sample, what is sent of it.
 FLOPS, PARAMETERS, KEPT, SENT = 8 * 10**9, 10**8, 4 * 10**8, 10**6
@@ -125,10 +122,7 @@ class _Rank:
             )
 
     def _how(self, block: int) -> Recompute:
-        how = self.job.parallel.recompute
-        if isinstance(how, Recompute):
-            return how
-        return Recompute.FULL if block in how else Recompute.NONE
+        return recompute_of(self.job.parallel.recompute, block)
 
     def _forward(self) -> None:
         self._collect("forward")
@@ -250,22 +244,11 @@ def beads() -> Beads:
 
 
 @pytest.fixture
-def plugins(beads: Beads) -> Plugins:
-    found = Plugins(strict=True)
-    found.register(commands, "core")
-    found.register(plugin, "sim")
-    found.register(beads, "beads")
-    return found
+def capture(beads: Beads) -> Beads:
+    return beads
 
 
 @pytest.fixture
-def job() -> Job:
+def job(job: Job) -> Job:
     """8 samples a step."""
-    return from_table(
-        {
-            "name": "necklace",
-            "model": {"name": "beads"},
-            "data": {"family": "rods", "classes": 10, "instances": 10},
-            "train": {"steps": 1, "global_batch": 8},
-        }
-    )
+    return replace(of_batch(job, 8), name="necklace")

@@ -192,6 +192,13 @@ class Recompute(StrEnum):
     WHOLE = "whole"
 
 
+def recompute_of(recompute: Recompute | tuple[int, ...], block: int) -> Recompute:
+    """What the backward pass of one block computes again, of what a job says of all."""
+    if isinstance(recompute, Recompute):
+        return recompute
+    return Recompute.FULL if block in recompute else Recompute.NONE
+
+
 class Offload(StrEnum):
     """What leaves the device's memory while it is not needed."""
 

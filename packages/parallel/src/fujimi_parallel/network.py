@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import torch
 from fujimi_core.errors import JobError
-from fujimi_core.job import Job, Offload, Recompute, Schedule
+from fujimi_core.job import Job, Offload, Recompute, Schedule, recompute_of
 from fujimi_core.offers import Model, Sharding, Style
 from fujimi_core.plan import Plan
 from torch import nn
@@ -249,18 +249,10 @@ class Network:
                 part.register_forward_pre_hook(lambda _m, x: (gather_tokens(x[0], group, split=split),))
         if name.startswith(f"{sharding.blocks}."):
             number = int(name.removeprefix(f"{sharding.blocks}."))
-            part.forward = recomputed(part.forward, recompute_of(job, number))
+            part.forward = recomputed(part.forward, recompute_of(job.parallel.recompute, number))
         if self.data.level == 3:
             own = {f"{name}.{key}": parameter for key, parameter in part.named_parameters()}
             self.data.add(own, module=part)
-
-
-def recompute_of(job: Job, block: int) -> Recompute:
-    """What the backward pass of a block computes again."""
-    how = job.parallel.recompute
-    if isinstance(how, Recompute):
-        return how
-    return Recompute.FULL if block in how else Recompute.NONE
 
 
 def _require_order_of_messages(job: Job, device: torch.device) -> None:

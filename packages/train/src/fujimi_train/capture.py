@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from fujimi_core.job import Job, Offload, Precision
+from fujimi_core.job import Job, Offload, Precision, recompute_of
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model
 from fujimi_core.plan import Plan, plan_of
@@ -15,7 +15,6 @@ from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.capture.likeness import likeness
 from fujimi_parallel.capture.recorder import Recorder
 from fujimi_parallel.capture.torch_repairs import initial_values_left_out
-from fujimi_parallel.network import recompute_of
 from fujimi_parallel.pipeline import parts_of
 from fujimi_parallel.schedules import actions_of
 from fujimi_parallel.stage import names_of_parts
@@ -107,7 +106,7 @@ def _kind(job: Job, plan: Plan, where: Where, parts: list[list[tuple[str, nn.Mod
 
 def _recomputed(job: Job, name: str) -> Hashable:
     number = name.rpartition(".")[2]
-    return recompute_of(job, int(number)) if number.isdigit() else None
+    return recompute_of(job.parallel.recompute, int(number)) if number.isdigit() else None
 
 
 def _can_rehearse(job: Job) -> bool:

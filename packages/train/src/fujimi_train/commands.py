@@ -16,6 +16,7 @@ from fujimi_core import job as jobs
 from fujimi_core import workload_file
 from fujimi_core.errors import FujimiError, JobError
 from fujimi_core.job import Job
+from fujimi_core.job_arguments import add_changes
 from fujimi_core.offers import Command
 from fujimi_core.plan_summary import in_words, summarise
 from fujimi_core.plugins import Plugins
@@ -52,7 +53,7 @@ def commands() -> list[Command]:
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
-    _changes(parser)
+    add_changes(parser)
     parser.add_argument("--ranks", metavar="N", type=int, help="start so many ranks with mpiexec")
     parser.add_argument(
         "--restarts", metavar="K", type=int, default=0, help="if ranks fail, go on from the last checkpoint, K times"
@@ -147,16 +148,10 @@ def _say(wrong: Exception, rank: int) -> None:
     print(f"{trace}fujimi: error: rank {rank}: {wrong}", file=sys.stderr, flush=True)
 
 
-def _changes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a key of the job; may be repeated"
-    )
-
-
 def _capture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
     parser.add_argument("--ranks", metavar="N", type=int, required=True, help="size of the world")
-    _changes(parser)
+    add_changes(parser)
     parser.add_argument("--out", metavar="WORKLOAD", type=Path, required=True, help="file to write; .gz is compressed")
 
 
@@ -179,7 +174,7 @@ def _capture(arguments: argparse.Namespace, plugins: Plugins) -> int:
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=Path, help="job file (TOML)")
     parser.add_argument("--ranks", metavar="N", type=int, required=True, help="size of the world")
-    _changes(parser)
+    add_changes(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 

@@ -80,8 +80,7 @@ class _Found:
     @property
     def plan(self) -> tuple[Candidate, tuple[str, ...]]:
         """The plan with the order of its axes, but for those of one rank."""
-        layout = self.candidate.layout
-        extents = {"pp": layout.pipeline, "dp": layout.data, "sp": layout.sequence, "tp": layout.tensor}
+        extents = self.candidate.layout.extents
         return self.candidate, tuple(axis for axis in self.placement if extents[axis] > 1)
 
 

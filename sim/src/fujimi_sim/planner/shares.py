@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fujimi_core.job import Recompute
+from fujimi_core.job import Recompute, recompute_of
 from fujimi_core.plan import deal_blocks
 from numpy.typing import NDArray
 
@@ -44,11 +44,7 @@ def shares_of(depth: int, ranks: int, virtual_stages: int, recompute: Recomputin
     stages = ranks * virtual_stages
     for stage in range(stages):
         for block in deal_blocks(depth, stages, stage):
-            if isinstance(recompute, Recompute):
-                how = recompute
-            else:
-                how = Recompute.FULL if block in recompute else Recompute.NONE
-            blocks[how][stage % ranks] += 1
+            blocks[recompute_of(recompute, block)][stage % ranks] += 1
     first, last = np.zeros(ranks), np.zeros(ranks)
     first[0], last[-1] = 1.0, 1.0
     held = {how: count for how, count in blocks.items() if count.any()}

@@ -31,6 +31,11 @@ class Layout(NamedTuple):
         return self.tensor * self.pipeline * self.sequence * self.data
 
     @property
+    def extents(self) -> dict[str, int]:
+        """Ranks along each axis of a mesh."""
+        return {"pp": self.pipeline, "dp": self.data, "sp": self.sequence, "tp": self.tensor}
+
+    @property
     def replicas(self) -> int:
         """Ranks that hold the same parameters."""
         return self.data * self.sequence
@@ -160,7 +165,7 @@ def _lets_go(thrift: Thrift, rhythm: Rhythm) -> bool:
 
 def placements(layout: Layout) -> list[tuple[str, ...]]:
     """Orders of the axes, without those that differ in axes of a single rank; the usual one first."""
-    extents = {"pp": layout.pipeline, "dp": layout.data, "sp": layout.sequence, "tp": layout.tensor}
+    extents = layout.extents
     moved = [axis for axis in AXES if extents[axis] > 1]
     still = [axis for axis in AXES if extents[axis] == 1]
     return [(*still, *order) for order in itertools.permutations(moved)]

@@ -64,7 +64,7 @@ class Network:
     def __init__(
         self, layout: Layout, placement: tuple[str, ...], *, machine: Machine, dtype: str, plugins: Plugins
     ) -> None:
-        extents = {"pp": layout.pipeline, "dp": layout.data, "sp": layout.sequence, "tp": layout.tensor}
+        extents = layout.extents
         mesh = Mesh.of(**{axis: extents[axis] for axis in placement if extents[axis] > 1 or axis == "dp"})
         nodes = layout.ranks // machine.node.devices
         topology = plugins.topology(machine).allocate(nodes)
