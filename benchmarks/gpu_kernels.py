@@ -64,7 +64,7 @@ def products(torch: Any) -> Iterator[tuple[Row, Callable[[], object]]]:
             nbytes = b * (m * k + k * n + m * n) * BYTES[dtype]
             op = "aten.bmm" if b > 1 else "aten.mm"
             told = row(
-                op, shapes, dtype, flops=2 * b * m * n * k, nbytes=nbytes, traits=("unaligned",) if n % 8 else ()
+                op, shapes, dtype, flops=2 * b * m * n * k, nbytes=nbytes, traits=("unaligned",) if n % 2 else ()
             )
             yield told, lambda left=left, right=right: left @ right
 

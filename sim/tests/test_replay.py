@@ -31,13 +31,16 @@ def reduce(seconds: int, *axes: str, **fields: Any) -> Collective:
     return Collective(kind=CollectiveKind.ALL_REDUCE, nbytes=seconds, axes=axes or ("dp",), dtype="float32", **fields)
 
 
-def run(mesh: Mesh, roles: Sequence[Role], slowness: Seconds | None = None, taken: float = 0.0) -> Replay:
+def run(
+    mesh: Mesh, roles: Sequence[Role], slowness: Seconds | None = None, taken: float = 0.0, issue_s: float = 0.0
+) -> Replay:
     workload = Workload(job="j", mesh=mesh, samples_per_step=1, roles=tuple(roles))
     return replay(
         workload,
         kernel_seconds=lambda kernel: float(kernel.flops),
         communication=AByteASecond(),
         slowness=np.ones(mesh.world_size) if slowness is None else slowness,
+        issue_s=issue_s,
         taken=taken,
     )
 
@@ -383,3 +386,45 @@ def test_kernel_after_a_collective_is_as_fast_as_ever() -> None:
     result = data_parallel(kernel(10), reduce(3, waits=(0,)), kernel(5, waits=(1,)), taken=0.5)
     assert result.step_s == 18
     assert result.compute_s.tolist() == [15] * 4
+
+
+# a host that starts kernels one by one
+
+
+def hosted(*events: Event, issue_s: float, ranks: int = 2) -> float:
+    return run(Mesh.of(dp=ranks), [Role(name="rank", events=events)], issue_s=issue_s).step_s
+
+
+def test_kernels_shorter_than_their_start_take_as_long_as_the_host() -> None:
+    assert hosted(*[kernel(1)] * 5, issue_s=3) == 5 * 3 + 1
+
+
+def test_host_that_is_ahead_takes_no_time() -> None:
+    assert hosted(kernel(100), *[kernel(1)] * 5, issue_s=3) == 3 + 100 + 5
+
+
+@pytest.mark.parametrize("seconds", [2, 20])
+def test_host_waits_for_a_collective_whose_result_it_uses_at_once(seconds: int) -> None:
+    events = kernel(1), reduce(seconds, waits=(0,)), kernel(1, waits=(1,)), kernel(1)
+    assert hosted(*events, issue_s=3) == 3 + 1 + seconds + 2 * 3 + 1
+
+
+def test_host_goes_on_beside_a_collective_that_is_used_later() -> None:
+    events = kernel(1), reduce(20, waits=(0,)), kernel(1), kernel(1, waits=(1,)), kernel(1)
+    assert hosted(*events, issue_s=3) == 3 + 1 + 20 + 1 + 1
+
+
+def test_host_waits_for_a_message_before_it_starts_what_follows() -> None:
+    first = Role(
+        name="first", where={"pp": (0, 1)}, events=(kernel(50), Send(nbytes=4, axis="pp", offset=1, waits=(0,)))
+    )
+    receive = Recv(nbytes=4, axis="pp", offset=-1, waits=())
+    second = Role(name="second", where={"pp": (1, 2)}, events=(receive, *[kernel(1, waits=(0,))] * 2, kernel(1)))
+    assert run(Mesh.of(pp=2), [first, second], issue_s=3).step_s == 3 + 50 + 4 + 3 * 3 + 1
+
+
+def test_host_that_is_behind_when_a_message_comes_stays_behind() -> None:
+    first = Role(name="first", where={"pp": (0, 1)}, events=(Send(nbytes=1, axis="pp", offset=1),))
+    receive = Recv(nbytes=1, axis="pp", offset=-1)
+    second = Role(name="second", where={"pp": (1, 2)}, events=(*[kernel(1)] * 4, receive, kernel(1, waits=(4,))))
+    assert run(Mesh.of(pp=2), [first, second], issue_s=3).step_s == 5 * 3 + 1

@@ -52,7 +52,7 @@ def _validate(arguments: argparse.Namespace, plugins: Plugins) -> int:
 
         for table, runs in chosen.items():
             compared[table] = compare(runs, plugins=plugins, captured=arguments.captured, progress=progress)
-    if arguments.page:
-        write_section(arguments.page, _TITLE, page(compared))
+            if arguments.page:  # after each table: all of them take half an hour
+                write_section(arguments.page, _TITLE, page(compared))
     print(json.dumps(as_table(compared), indent=2) if arguments.json else text(compared))
     return 0

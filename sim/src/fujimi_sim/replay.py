@@ -154,6 +154,7 @@ class _Actor:
         self._observer = observer
         # on each stream besides compute, whose next steps may overlap it
         self._under_way: dict[Stream, list[_Interval]] = {stream: [] for stream in _BESIDES}
+        self._host = np.zeros(len(slowness))  # when the host last waited for something
         self._waits: list[_Interval] = []  # of the compute stream; what follows on the others may overlap them
         # where collectives slow kernels down
         self._collectives: list[_Interval] = []
@@ -168,6 +169,8 @@ class _Actor:
             ready = functools.reduce(np.maximum, (ends[wait] for wait in step.waits), self.clock[step.stream])
             yield self._env.timeout(max(0.0, float(ready.max()) - self._env.now))
             start, end = yield from self._work(step, ready, meetings, mailboxes)
+            if step.host_s is not None:
+                self._host = np.maximum(self._host + step.host_s, end)
             if self._observer:
                 self._observer(self._index, self.role, step, ready=ready, start=start, end=end)
             self._spend(step, start, end, remember=overtaken[index])
@@ -188,9 +191,10 @@ class _Actor:
         """Do one step; returns from when to when each rank is at it."""
         work = step.work
         if isinstance(work, Compute):
-            return ready, self._beside_collectives(
-                ready, np.maximum(ready + work.seconds * self._slowness, work.issued_s)
-            )
+            end = ready + work.seconds * self._slowness
+            if work.issued_s:
+                end = np.maximum(end, self._host + work.issued_s)
+            return ready, self._beside_collectives(ready, end)
         if isinstance(work, Collective):
             others = meetings.others(self._index, work)
             self.waits_for = f"{_listed(others)} to join {work.kind} along {', '.join(work.axes)}"

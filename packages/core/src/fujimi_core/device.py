@@ -89,7 +89,7 @@ class Device:
         peak_flops_per_s: Peak by element type.
         gemm_efficiency: Share of the peak that a very large matrix product reaches, 0 to 1.
         gemm_half_extent: Cube root of m·n·k at which a matrix product reaches half of that share; 0 where tiles say it.
-        unaligned_efficiency: What is left of the speed of a matrix product if a row begins off a multiple of 16 bytes.
+        unaligned_efficiency: What is left of the speed of a matrix product if a row begins off a multiple of 4 bytes.
         kernel_overhead_s: Time that each operator takes on the device besides its work.
         issue_s: Time that the host takes to start one operator, while the device works on earlier ones; 0 if the device
             runs the program itself.

@@ -40,7 +40,7 @@ class Trait(StrEnum):
 
     #: Attention of tokens to earlier ones only: half of the arithmetic, which ``flops`` counts, is left out.
     CAUSAL = "causal"
-    #: Rows of some matrix begin off a multiple of 16 bytes.
+    #: Rows of some matrix begin off a multiple of 4 bytes, the least that GPUs copy aside (PTX ISA, ``cp.async``).
     UNALIGNED = "unaligned"
     #: Elements are read in another order than they are written.
     STRIDED = "strided"

@@ -93,7 +93,10 @@ def _vocabulary(module: nn.Module, group: dist.ProcessGroup) -> Any:
 
 
 def same_for_all(x: torch.Tensor, group: dist.ProcessGroup) -> torch.Tensor:
-    """A tensor that is the same on all ranks of the group, each of which uses it for its own part."""
+    """A tensor that is the same on all ranks of the group, each of which uses it for its own part.
+
+    What uses it makes its gradient anew, as a linear layer does: it is summed in place.
+    """
     y: torch.Tensor = _SameForAll.apply(x, group)  # type: ignore[no-untyped-call] # torch leaves it untyped
     return y
 
@@ -112,7 +115,9 @@ class _SameForAll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _all_reduced(gradient, ctx.group), None
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient, group=ctx.group)
+        return gradient, None
 
 
 class _Summed(torch.autograd.Function):

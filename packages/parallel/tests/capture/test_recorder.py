@@ -121,3 +121,11 @@ def test_formula_of_an_activation_is_told(formula, traits):
         torch.nn.functional.gelu(x, approximate=formula).backward(torch.ones(4))
     found = {event.op: event.traits for event in recorder.events if "gelu" in event.op}
     assert found == {"aten.gelu": traits, "aten.gelu_backward": traits}
+
+
+@pytest.mark.parametrize(("columns", "is_unaligned"), [(50_257, True), (50_258, False), (50_304, False)])
+def test_product_with_rows_off_a_multiple_of_4_bytes_is_unaligned(columns, is_unaligned):
+    with Recorder() as recorder:
+        torch.ones(4, 8, dtype=torch.bfloat16) @ torch.ones(8, columns, dtype=torch.bfloat16)
+    (product,) = [event for event in recorder.events if event.op == "aten.mm"]
+    assert (Trait.UNALIGNED in product.traits) == is_unaligned

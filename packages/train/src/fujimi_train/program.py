@@ -17,6 +17,7 @@ from fujimi_parallel.offload import fetch_state, offload_state
 from fujimi_parallel.world import World
 from fujimi_parallel.zero import Piece
 from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from fujimi_train.schedule import learning_rate
 
@@ -109,10 +110,7 @@ class Program:
         """
         limit = self.job.optimizer.clip_norm
         if limit:
-            factor = (limit / (norm + 1e-6)).clamp(max=1.0)
-            for piece in self.pieces:
-                assert piece.values.grad is not None
-                piece.values.grad.mul_(factor.to(piece.values.grad.dtype))
+            clip_grads_with_norm_([piece.values for piece in self.pieces], limit, norm.float(), foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(number)
         outside = self.network.outside if self.job.parallel.offload in (Offload.OPTIMIZER, Offload.ALL) else None
@@ -138,10 +136,10 @@ class Program:
     def _square_of_gradients(self) -> torch.Tensor:
         """Sum of the squares of all gradients that this rank speaks for."""
         counted = [piece.values.grad for piece in self.pieces if self.network.is_counted(piece)]
-        norms = [torch.linalg.vector_norm(gradient).double() for gradient in counted if gradient is not None]
-        if not norms:
+        gradients = [gradient for gradient in counted if gradient is not None]
+        if not gradients:
             return torch.zeros((), dtype=torch.float64, device=self.device)
-        return torch.stack(norms).square().sum()
+        return get_total_norm(gradients, foreach=True).double().square()
 
     def _own(self, says: Sequence[float]) -> Iterable[torch.Tensor]:
         return (torch.tensor(number, dtype=torch.float64, device=self.device) for number in says)

@@ -17,6 +17,10 @@ def kernel(op, *shapes, flops=0, nbytes=0):
     return Kernel(op=f"aten.{op}", shapes=shapes, dtype="float32", flops=flops, nbytes=nbytes)
 
 
+def kernel_seconds(kernel, device):
+    return device.kernel_overhead_s + kernel.flops / device.peak_flops_per_s["float32"]
+
+
 @pytest.fixture
 def measured():
     """Of a machine of 1 TFLOP/s, a cache of 100 GB/s and 1 MB, memory of 20 GB/s."""
@@ -32,6 +36,8 @@ def measured():
         elementwise=[Timed(kernel=kernel("gelu", (1000,)), seconds=1e-6)],
         attention=[Timed(kernel=attention, seconds=1e-3), Timed(kernel=backward, seconds=3e-3)],
         overhead_s=5e-6,
+        step=products,
+        step_s=sum(each.flops for each in products) / 1e12 + 3 * 5e-6,
         all_reduces=[(size, 8e-6 + size / 2e9) for size in sizes],
         messages=[(size, 3e-6 + size / 4e9) for size in sizes],
         disk=Disk(read_bytes_per_s=2e9, write_bytes_per_s=1e9, open_rate_hz=1e4, create_rate_hz=1e3),
@@ -39,7 +45,7 @@ def measured():
 
 
 def test_each_rank_is_a_device_as_fast_as_was_measured(measured):
-    node = describe(measured, HERE).node
+    node = describe(measured, HERE, kernel_seconds).node
     device = node.device
     assert node.devices == 4
     assert device.memory_bytes == pytest.approx(2**32, rel=1e-3)
@@ -52,7 +58,7 @@ def test_each_rank_is_a_device_as_fast_as_was_measured(measured):
 
 
 def test_an_all_reduce_of_four_takes_two_steps_and_sends_its_buffer_one_and_a_half_times(measured):
-    machine = describe(measured, HERE)
+    machine = describe(measured, HERE, kernel_seconds)
     network = machine.network
     (sums,) = network.transports["mpi"].regimes
     (sends,) = network.transports["send"].regimes
@@ -65,7 +71,7 @@ def test_an_all_reduce_of_four_takes_two_steps_and_sends_its_buffer_one_and_a_ha
 
 
 def test_the_file_holds_the_machine_with_a_source_of_each_number(measured, tmp_path):
-    machine = describe(measured, HERE)
+    machine = describe(measured, HERE, kernel_seconds)
     path = tmp_path / "mine.toml"
     path.write_text(machine_toml(machine))
     again = load(path)
@@ -76,8 +82,25 @@ def test_the_file_holds_the_machine_with_a_source_of_each_number(measured, tmp_p
 
 def test_one_rank_needs_no_messages_and_no_disk(measured, tmp_path):
     alone = replace(measured, all_reduces=(), messages=(), disk=None)
-    machine = describe(alone, replace(HERE, ranks=1))
+    machine = describe(alone, replace(HERE, ranks=1), kernel_seconds)
     path = tmp_path / "mine.toml"
     path.write_text(machine_toml(machine))
     assert replace(load(path), sources={}) == replace(machine, sources={})
     assert machine.sources["network.link_bandwidth_bytes_per_s"].startswith("unverified")
+
+
+def test_operators_that_are_slower_in_a_step_make_a_slower_device_that_starts_them_as_fast(measured):
+    measured = replace(measured, step_s=1.25 * (measured.step_s - 3 * 5e-6) + 3 * 5e-6)
+    machine = describe(measured, HERE, kernel_seconds)
+    device = machine.node.device
+    assert device.peak_flops_per_s["float32"] == pytest.approx(1e12 / 1.25)
+    assert device.streaming_bytes_per_s == pytest.approx(2e10 / 1.25)
+    assert device.cache.bandwidth_bytes_per_s == pytest.approx(1e11 / 1.25)
+    assert device.instructions_per_s == pytest.approx(1e9 / 1.25)
+    assert device.kernel_overhead_s == 5e-6
+    assert "over 1.250" in machine.sources["node.device.peak_flops_per_s"]
+
+
+def test_a_step_that_is_faster_than_its_operators_alone_makes_no_faster_device(measured):
+    device = describe(replace(measured, step_s=measured.step_s / 2), HERE, kernel_seconds).node.device
+    assert device.peak_flops_per_s["float32"] == 1e12

@@ -269,9 +269,9 @@ def _traits(func: Any, args: tuple[Any, ...], tensors: list[torch.Tensor]) -> tu
 
 
 def _is_aligned(tensor: torch.Tensor) -> bool:
-    """Whether the rows of a matrix all begin at multiples of 16 bytes."""
+    """Whether the rows of a matrix all begin at multiples of 4 bytes."""
     return not any(
-        stride * tensor.itemsize % 16
+        stride * tensor.itemsize % 4
         for stride, extent in zip(tensor.stride(), tensor.shape, strict=True)
         if stride != 1 and extent > 1
     )

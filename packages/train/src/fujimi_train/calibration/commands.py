@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fujimi_core.atomic import atomic_file
-from fujimi_core.errors import MachineError
+from fujimi_core.errors import MachineError, PluginError
 from fujimi_core.machine_text import machine_toml
 from fujimi_core.offers import Command
 from fujimi_core.plugins import Plugins
@@ -52,7 +52,7 @@ def _calibrate(arguments: argparse.Namespace, plugins: Plugins) -> int:
 
     with all_ranks_or_none():
         require_processors()
-        _measure(out)
+        _measure(out, plugins)
     return 0
 
 
@@ -77,7 +77,7 @@ def _start_ranks(ranks: int, out: Path | None) -> int:
     )
 
 
-def _measure(out: Path | None) -> None:
+def _measure(out: Path | None, plugins: Plugins) -> None:
     """Be one of the ranks, or the only one."""
     from fujimi_parallel.world import join  # as above
 
@@ -97,7 +97,13 @@ def _measure(out: Path | None) -> None:
             measured = measure(world, watch, Path() if out is None else out.parent, progress=progress)
         if world.rank:
             return
-        text = machine_toml(describe(measured, here("here" if out is None else out.stem, world)))
+        where = here("here" if out is None else out.stem, world)
+        try:
+            machine = describe(measured, where, plugins.kernel_seconds)
+        except PluginError as wrong:
+            print(f"{wrong}; until then operators are taken to be as fast in a step as alone", file=sys.stderr)
+            machine = describe(measured, where, None)
+        text = machine_toml(machine)
         _tell_noise(watch.spreads)
         if out is None:
             print(text, end="")

@@ -1,8 +1,8 @@
 """A machine, described by what was measured of it."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fujimi_core.device import Device
@@ -11,6 +11,7 @@ from fujimi_core.facilities import Storage
 from fujimi_core.machine import Machine, Network, Node, Regime, Transport
 from fujimi_core.machine_file import UNVERIFIED
 from fujimi_core.records import build, to_table
+from fujimi_core.workload import Kernel
 
 from fujimi_train.calibration.disk import Disk
 from fujimi_train.calibration.fitting import (
@@ -41,6 +42,8 @@ class Measured:
         elementwise: Operators that compute more than they move.
         attention: In one operator.
         overhead_s: Of each operator of a step, whatever its size.
+        step: Operators of a step of a usual network.
+        step_s: How long it took.
         all_reduces: Bytes of a buffer, and seconds; none on a rank that is alone.
         messages: Bytes, and seconds of one way.
         disk: How fast it is; None if nobody looked.
@@ -51,6 +54,8 @@ class Measured:
     elementwise: Sequence[Timed]
     attention: Sequence[Timed]
     overhead_s: float
+    step: Sequence[Kernel]
+    step_s: float
     all_reduces: Sequence[tuple[int, float]] = ()
     messages: Sequence[tuple[int, float]] = ()
     disk: Disk | None = None
@@ -86,7 +91,11 @@ class Here:
         return f"measured by fujimi machine calibrate, {self.when}, {ranks} of {threads}"
 
 
-def describe(measured: Measured, here: Here) -> Machine:
+#: What the simulator takes for the time of an operator on a device [s].
+KernelSeconds = Callable[[Kernel, Device], float]
+
+
+def describe(measured: Measured, here: Here, kernel_seconds: KernelSeconds | None) -> Machine:
     """The machine of one node on which a simulated step takes as long as the measurements say.
 
     Each rank is a device, as fast as it is while the others work as well.
@@ -94,9 +103,15 @@ def describe(measured: Measured, here: Here) -> Machine:
     Args:
         measured: Times.
         here: Where they were taken.
+        kernel_seconds: None if there is no simulator; then operators are as fast in a step as alone.
     """
     sources: dict[str, str] = {"nodes": "1: this machine", "node.devices": f"asked for: {here.ranks}, a rank each"}
     device = _device(measured, here, sources)
+    slower = slowness_among_others(measured, device, kernel_seconds) if kernel_seconds else 1.0
+    device = _slowed(device, slower)
+    for key in ("memory_bandwidth_bytes_per_s", "cache", "peak_flops_per_s", "instructions_per_s"):
+        if f"node.device.{key}" in sources:
+            sources[f"node.device.{key}"] += f"; over {slower:.3f}, as operators are slower in a whole step"
     network, bytes_per_s = _network(measured, here, device, sources)
     is_alone = here.ranks == 1
     for key in ("interfaces", "interface_bandwidth_bytes_per_s", "injection_bandwidth_bytes_per_s"):
@@ -122,6 +137,30 @@ def describe(measured: Measured, here: Here) -> Machine:
         sources=sources,
     )
     return build(Machine, _rounded(to_table(machine)), where=here.name, error=MachineError)
+
+
+def slowness_among_others(measured: Measured, device: Device, kernel_seconds: KernelSeconds) -> float:
+    """How many times longer operators take in a step than alone, 1 at least: memory is new there, caches are cold.
+
+    Args:
+        measured: A step, and each of its operators alone.
+        device: On which operators take as long as alone.
+        kernel_seconds: Time of an operator on a device.
+    """
+    overhead_s = len(measured.step) * device.kernel_overhead_s
+    alone_s = sum(kernel_seconds(kernel, device) for kernel in measured.step) - overhead_s
+    return max(1.0, (measured.step_s - overhead_s) / alone_s)
+
+
+def _slowed(device: Device, slower: float) -> Device:
+    cache = device.cache
+    return replace(
+        device,
+        memory_bandwidth_bytes_per_s=device.memory_bandwidth_bytes_per_s / slower,
+        cache=cache and replace(cache, bandwidth_bytes_per_s=cache.bandwidth_bytes_per_s / slower),
+        peak_flops_per_s={dtype: peak / slower for dtype, peak in device.peak_flops_per_s.items()},
+        instructions_per_s=device.instructions_per_s and device.instructions_per_s / slower,
+    )
 
 
 def _rounded(value: Any) -> Any:

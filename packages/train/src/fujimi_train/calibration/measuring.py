@@ -15,7 +15,7 @@ from fujimi_train.calibration.description import Here, Measured
 from fujimi_train.calibration.disk import Disk, measure_disk
 from fujimi_train.calibration.fitting import Timed
 from fujimi_train.calibration.operators import Operator
-from fujimi_train.calibration.steps import tiny_step
+from fujimi_train.calibration.steps import tiny_step, usual_step
 from fujimi_train.calibration.timing import Stopwatch
 from fujimi_train.device import has_fast_bfloat16, processor
 
@@ -65,9 +65,10 @@ def measure(world: World, watch: Stopwatch, directory: Path, *, progress: Progre
     additions = timed("memory", operators.additions())
     elementwise = timed("operators", operators.elementwise(torch.float32))
     attention = timed("attention", operators.attention(torch.float32))
-    progress("a small step")
-    step = tiny_step()
-    overhead_s = watch.seconds(step.call) / step.kernels
+    progress("small steps")
+    tiny, usual = tiny_step(), usual_step()
+    overhead_s = watch.seconds(tiny.call) / len(tiny.kernels)
+    step_s = watch.seconds(usual.call)
     sums, ways = [], []
     if world.size > 1:
         progress("messages")
@@ -82,6 +83,8 @@ def measure(world: World, watch: Stopwatch, directory: Path, *, progress: Progre
         elementwise=elementwise,
         attention=attention,
         overhead_s=overhead_s,
+        step=usual.kernels,
+        step_s=step_s,
         all_reduces=sums,
         messages=ways,
         disk=_disk(world, directory),

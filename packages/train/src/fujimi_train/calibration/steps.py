@@ -1,4 +1,4 @@
-"""What each operator of a step costs whatever its size: Python, autograd and the dispatcher."""
+"""Whole steps of one rank alone: what operators cost beside their work, and how much slower they are among others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,46 +15,52 @@ from fujimi_train.gpt import Gpt, GptShape
 from fujimi_train.plugin import fujimi_models
 from fujimi_train.program import Program
 
-_TOKENS, _VOCABULARY = 4, 8
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TinyStep:
-    """A step of a network so narrow that its operators have as good as nothing to do.
+class Step:
+    """A step of a network.
 
     Args:
-        kernels: Operators of a step.
+        kernels: Its operators.
         call: Does one.
     """
 
-    kernels: int
+    kernels: tuple[Kernel, ...]
     call: Callable[[], object]
 
 
-def tiny_step() -> TinyStep:
-    """A step of one rank alone."""
+def tiny_step() -> Step:
+    """Of a network so narrow that its operators have as good as nothing to do."""
+    return _step(GptShape(width=8, depth=4, heads=1), samples=1, tokens=4, vocabulary=8)
+
+
+def usual_step() -> Step:
+    """Of a network whose tensors are larger than what operators leave in the caches."""
+    return _step(GptShape(width=384, depth=3, heads=6), samples=8, tokens=64, vocabulary=1024)
+
+
+def _step(shape: GptShape, *, samples: int, tokens: int, vocabulary: int) -> Step:
     job = from_table(
         {
-            "name": "tiny",
+            "name": "calibration",
             "model": {"name": "gpt2_small"},
-            "data": {"family": "tokens", "sequence": _TOKENS, "vocabulary": _VOCABULARY},
-            "train": {"steps": 1_000_000, "batch_per_rank": 1},
+            "data": {"family": "tokens", "sequence": tokens, "vocabulary": vocabulary},
+            "train": {"steps": 1_000_000, "batch_per_rank": samples},
             "optimizer": {"clip_norm": 1.0},
             "parallel": {"precision": "float32"},
         }
     )
-    shape = GptShape(width=8, depth=4, heads=1)
     model = Model(
         name="gpt2_small",
-        summary="narrow",
-        build=lambda _: Gpt(shape, sequence=_TOKENS, vocabulary=_VOCABULARY),
+        summary="small",
+        build=lambda _: Gpt(shape, sequence=tokens, vocabulary=vocabulary),
         sharding=next(each.sharding for each in fujimi_models() if each.name == "gpt2_small"),
     )
     world = World(rank=0, mesh=Mesh.of(**{DATA_AXIS: 1}))
     program = Program(job, model, world, device=torch.device("cpu"))
-    tokens = torch.zeros(1, _TOKENS, dtype=torch.int64)
-    program.step(0, tokens, tokens)
+    samples_BT = torch.zeros(samples, tokens, dtype=torch.int64)
+    program.step(0, samples_BT, samples_BT)
     with Recorder(program.plan.mesh) as recorder:
-        program.step(1, tokens, tokens)
-    kernels = sum(isinstance(event, Kernel) for event in recorder.events)
-    return TinyStep(kernels=kernels, call=lambda: program.step(2, tokens, tokens))
+        program.step(1, samples_BT, samples_BT)
+    kernels = tuple(event for event in recorder.events if isinstance(event, Kernel))
+    return Step(kernels=kernels, call=lambda: program.step(2, samples_BT, samples_BT))
