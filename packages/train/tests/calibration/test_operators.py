@@ -3,7 +3,7 @@
 import pytest
 import torch
 from fujimi_train.calibration import operators
-from fujimi_train.calibration.steps import tiny_step
+from fujimi_train.calibration.steps import tiny_step, usual_step
 
 
 def test_products_have_the_arithmetic_of_their_shapes():
@@ -34,7 +34,10 @@ def test_attention_goes_forward_and_backward_causal_or_not():
     assert [kernel.traits.count("causal") for kernel in found[::2]] == [causal for _, causal in operators.ATTENTION]
 
 
-def test_the_tiny_step_does_a_step():
-    step = tiny_step()
-    assert float(step.call()) == pytest.approx(torch.log(torch.tensor(8.0)).item(), rel=0.1)  # of 8 words, untrained
-    assert step.kernels > 100
+@pytest.mark.parametrize(("make", "words", "least_flops"), [(tiny_step, 8, 0), (usual_step, 1024, 3e9)])
+def test_steps_of_the_calibration_are_steps(make, words, least_flops):
+    step = make()
+    untrained = torch.log(torch.tensor(float(words))).item()
+    assert untrained / 2 < float(step.call()) < untrained * 1.1  # it does learn its few samples
+    assert len(step.kernels) > 90
+    assert sum(kernel.flops for kernel in step.kernels) > least_flops

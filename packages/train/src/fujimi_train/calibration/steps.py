@@ -58,7 +58,7 @@ def _step(shape: GptShape, *, samples: int, tokens: int, vocabulary: int) -> Ste
     )
     world = World(rank=0, mesh=Mesh.of(**{DATA_AXIS: 1}))
     program = Program(job, model, world, device=torch.device("cpu"))
-    samples_BT = torch.zeros(samples, tokens, dtype=torch.int64)
+    samples_BT = torch.randint(vocabulary, (samples, tokens))
     program.step(0, samples_BT, samples_BT)
     with Recorder(program.plan.mesh) as recorder:
         program.step(1, samples_BT, samples_BT)
