@@ -136,7 +136,7 @@ def test_numbers_without_a_document_are_marked(machine: Machine) -> None:
 
 def test_rates_of_failure_are_of_other_machines_and_say_so() -> None:
     told = {name: machine for name, machine in MACHINES.items() if machine.reliability is not None}
-    assert set(told) == {"abci2-a", "tsubame4", "tsubame"}
+    assert set(told) == {"abci2-a", "abci3", "abci", "tsubame4", "tsubame"}
     for machine in told.values():
         assert machine.sources["reliability.node_mtbf_s"].startswith("unverified: of another machine")
     bloom, llama = told["abci2-a"].reliability, told["tsubame4"].reliability
