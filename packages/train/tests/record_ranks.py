@@ -44,7 +44,7 @@ def recorded(world, *, kind, depth, table, smallest_offloaded_bytes):
         for number in range(2):
             recorder.restart()
             program.step(number, samples, labels)
-    return {"sequence": sequence_of(recorder.events), "peak_bytes": recorder.memory.peak_bytes}
+    return {"sequence": sequence_of(recorder.events), "peak_bytes": recorder.memory.peak.total}
 
 
 def batch(program):

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -206,8 +207,24 @@ def test_memory_of_optimizer_and_parameters_is_three_times_the_parameters(make_j
     assert memory.parameter_bytes == parameters
     assert memory.optimizer_bytes == pytest.approx(2 * parameters, rel=0.01)
     assert memory.peak_bytes >= 4 * parameters
-    total = memory.parameter_bytes + memory.gradient_bytes + memory.optimizer_bytes + memory.activation_bytes
-    assert total == memory.peak_bytes
+    assert sum(value for name, value in asdict(memory).items() if name != "peak_bytes") == memory.peak_bytes
+
+
+def test_parameters_that_are_collected_and_gradients_on_their_way_are_buffers(make_job, tiny):
+    memory = {level: capture(make_job(parallel={"zero": level}), tiny, ranks=4).roles[0].memory for level in (0, 3)}
+    assert memory[0].buffer_bytes == 0  # its gradients leave from where they stay
+    assert 0 < memory[3].buffer_bytes < memory[0].parameter_bytes
+    assert memory[0].workspace_bytes > 0
+
+
+def test_recomputation_leaves_fewer_activations(make_planned_model):
+    found = {
+        how: capture(from_table(table_of("gpt", {"recompute": how})), make_planned_model("gpt", 3), ranks=1)
+        .roles[0]
+        .memory
+        for how in ("none", "full")
+    }
+    assert found["full"].activation_bytes < found["none"].activation_bytes
 
 
 @pytest.mark.parametrize(("recompute", "more"), [("none", 0), ("selective", 0), ("full", 1)])

@@ -12,6 +12,8 @@ from fujimi_core.workload import Memory
 _LEAST = 0.005
 #: So many changes are told; who reads them tries the first.
 _MOST_REMEDIES = 4
+#: Kinds of which there is more with more samples at a time.
+_OF_SAMPLES = ("activations", "workspace")
 #: From which ``zero`` on ranks with different samples share a kind.
 _ZERO = {"optimizer state": 1, "gradients": 2, "parameters": 3}
 
@@ -37,14 +39,17 @@ def shortage(memory: Memory, device: Device, job: Job | None, ranks: int) -> str
 def shares(memory: Memory) -> dict[str, float]:
     """Share of each kind in the high-water mark, the largest first; ``other`` is what belongs to no kind.
 
-    >>> shares(Memory(peak_bytes=8, parameter_bytes=2, activation_bytes=5))
-    {'activations': 0.625, 'parameters': 0.25, 'other': 0.125, 'optimizer state': 0.0, 'gradients': 0.0}
+    >>> held = shares(Memory(peak_bytes=8, parameter_bytes=2, activation_bytes=5))
+    >>> {kind: share for kind, share in held.items() if share}
+    {'activations': 0.625, 'parameters': 0.25, 'other': 0.125}
     """
     kinds = {
         "activations": memory.activation_bytes,
         "optimizer state": memory.optimizer_bytes,
         "gradients": memory.gradient_bytes,
         "parameters": memory.parameter_bytes,
+        "workspace": memory.workspace_bytes,
+        "buffers": memory.buffer_bytes,
     }
     kinds["other"] = max(0, memory.peak_bytes - sum(kinds.values()))
     ordered = sorted(kinds.items(), key=lambda item: -item[1])
@@ -59,7 +64,7 @@ def remedies(kind: str, parallel: ParallelSpec, plan: Plan) -> list[str]:
         parallel: What the job says of the plan.
         plan: Which that is on the ranks in question.
     """
-    found = _of_activations(parallel, plan) if kind == "activations" else _of_state(kind, parallel, plan)
+    found = _of_activations(parallel, plan) if kind in _OF_SAMPLES else _of_state(kind, parallel, plan)
     return list(found)[:_MOST_REMEDIES] or ["a machine whose devices have more memory"]
 
 
@@ -81,6 +86,8 @@ def _of_state(kind: str, parallel: ParallelSpec, plan: Plan) -> Iterator[str]:
     sharing, needed = plan.extent("dp") * plan.extent("sp"), _ZERO.get(kind)
     if needed is not None and parallel.zero < needed and sharing > 1:
         yield f"parallel.zero = {needed}"
+    if kind == "buffers" and parallel.zero < _ZERO["parameters"]:
+        yield f"parallel.bucket_bytes = {parallel.bucket_bytes // 2}"
     yield from _wider("pipeline", plan)
     yield from _wider("tensor", plan)
     if kind == "optimizer state":
@@ -111,7 +118,7 @@ def _smaller_microbatch(plan: Plan) -> int | None:
 
 def _unknown(kind: str) -> list[str]:
     """Keys of the job to look at, where it is not known what they are."""
-    if kind == "activations":
+    if kind in _OF_SAMPLES:
         return ["parallel.microbatch", "parallel.recompute", "parallel.tensor", "parallel.sequence of its job"]
     return ["parallel.zero", "parallel.pipeline", "parallel.tensor", "parallel.offload of its job"]
 

@@ -105,7 +105,7 @@ def _recompute(job: Job) -> str:
 
 
 def _memory_table(summary: PlanSummary) -> str:
-    kinds = ["parameters", "gradients", "optimizer", "activations", "peak"]
+    kinds = ["parameters", "gradients", "optimizer", "activations", "buffers", "workspace", "peak"]
     rows = []
     for role in summary.roles:
         memory = (format_quantity(role.memory[kind], "B") for kind in kinds)
@@ -134,6 +134,8 @@ def _role(workload: Workload, role: Role) -> RolePlan:
             "gradients": memory.gradient_bytes,
             "optimizer": memory.optimizer_bytes,
             "activations": memory.activation_bytes,
+            "buffers": memory.buffer_bytes,
+            "workspace": memory.workspace_bytes,
             "peak": memory.peak_bytes,
         },
         flops=sum(event.flops for event in role.events if isinstance(event, Kernel)),

@@ -145,13 +145,25 @@ EVENTS: dict[str, type[Event]] = {kind.KIND: kind for kind in (Kernel, Collectiv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """High-water mark of one rank's memory and what was alive then, in bytes."""
+    """High-water mark of one rank's memory and what was alive then, in bytes.
+
+    Args:
+        peak_bytes: All of it.
+        parameter_bytes: With copies that the optimizer updates.
+        gradient_bytes: That stay from one microbatch to the next.
+        optimizer_bytes: State of the optimizer.
+        activation_bytes: What the way forward made, or made again, and has not let go.
+        buffer_bytes: What data-parallel and sequence-parallel ranks send each other, and collect.
+        workspace_bytes: What the way backward or the optimizer made and has not let go.
+    """
 
     peak_bytes: int = 0
     parameter_bytes: int = 0
     gradient_bytes: int = 0
     optimizer_bytes: int = 0
     activation_bytes: int = 0
+    buffer_bytes: int = 0
+    workspace_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from fujimi_parallel.capture.assembly import Assembled, Mark, assemble
 from fujimi_parallel.capture.compiler import compiler_left_out
 from fujimi_parallel.capture.fake_world import fake_world
 from fujimi_parallel.capture.likeness import likeness
+from fujimi_parallel.capture.memory import Alive
 from fujimi_parallel.capture.recorder import Recorder
 from fujimi_parallel.capture.torch_repairs import initial_values_left_out
 from fujimi_parallel.pipeline import parts_of
@@ -51,7 +52,7 @@ def capture(job: Job, model: Model, *, ranks: int) -> Workload:
         if kind not in recordings:
             recordings[kind] = _record(job, model, mesh, where)
         step = recordings[kind].step(job, plan, pipeline_rank=_at("pp", where))
-        memory = recordings[kind].memory_at(step.peak_bytes)
+        memory = recordings[kind].memory_at(step.peak)
         name = _name(where, [name for stage in parts for name, _ in stage])
         roles.append(Role(name=name, where=where, events=step.events, memory=memory))
     return Workload(job=job.name, mesh=mesh, samples_per_step=plan.global_batch, roles=tuple(roles))
@@ -120,21 +121,28 @@ class _Recording:
 
     events: Sequence[Event]
     marks: Sequence[Mark]
-    peak_bytes: int
+    peak: Alive
     memory: Memory
 
     def step(self, job: Job, plan: Plan, *, pipeline_rank: int) -> Assembled:
         """The whole step of a rank."""
         if not self.marks:
-            return Assembled(events=tuple(self.events), peak_bytes=self.peak_bytes)
+            return Assembled(events=tuple(self.events), peak=self.peak)
         actions = actions_of(job, plan, rank=pipeline_rank)
         parts = parts_of(actions, ranks=plan.extent("pp"), passes=plan.accumulate)
-        return assemble(self.events, self.marks, parts, peak_bytes=self.peak_bytes)
+        return assemble(self.events, self.marks, parts, peak=self.peak)
 
-    def memory_at(self, peak_bytes: int) -> Memory:
+    def memory_at(self, peak: Alive) -> Memory:
         """Memory of a rank whose high-water mark is there."""
         kept = self.memory.parameter_bytes + self.memory.gradient_bytes + self.memory.optimizer_bytes
-        return replace(self.memory, peak_bytes=peak_bytes, activation_bytes=max(peak_bytes - kept, 0))
+        others = peak.buffers + peak.workspace
+        return replace(
+            self.memory,
+            peak_bytes=peak.total,
+            activation_bytes=max(peak.total - kept - others, 0),
+            buffer_bytes=peak.buffers,
+            workspace_bytes=peak.workspace,
+        )
 
 
 def _record(job: Job, model: Model, mesh: Mesh, where: Where) -> _Recording:
@@ -150,7 +158,7 @@ def _record(job: Job, model: Model, mesh: Mesh, where: Where) -> _Recording:
         return _Recording(
             events=tuple(recorder.events),
             marks=tuple(recorder.marks),
-            peak_bytes=recorder.memory.peak_bytes,
+            peak=recorder.memory.peak,
             memory=_memory(program),
         )
 

@@ -137,6 +137,8 @@ const KINDS = [
   ["gradients", "var(--gradients)", "gradient_bytes"],
   ["optimizer", "var(--optimizer)", "optimizer_bytes"],
   ["activations", "var(--activations)", "activation_bytes"],
+  ["workspace", "var(--workspace)", "workspace_bytes"],
+  ["buffers", "var(--buffers)", "buffer_bytes"],
   ["other", "var(--other)", "other_bytes"],
 ];
 if (points.some((point) => point.memory.peak_bytes)) {

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from fujimi_core.workload import Event, Kernel
 
+from fujimi_parallel.capture.memory import Alive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -14,14 +16,14 @@ class Mark:
     Args:
         part: Which; None for what is between passes, and after them.
         event: Index of its first event.
-        alive_bytes: Memory then.
-        peak_bytes: Most memory since the mark before.
+        alive: Memory then.
+        peak: Most memory since the mark before.
     """
 
     part: Hashable | None
     event: int
-    alive_bytes: int
-    peak_bytes: int
+    alive: Alive
+    peak: Alive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,8 @@ class _Recorded:
 
     starts: list[int]
     length: int
-    more_bytes: int
-    peak_bytes: int
+    more: Alive
+    peak: Alive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +42,14 @@ class Assembled:
 
     Args:
         events: In order.
-        peak_bytes: Most memory at any time.
+        peak: Most memory at any time.
     """
 
     events: tuple[Event, ...]
-    peak_bytes: int
+    peak: Alive
 
 
-def assemble(
-    events: Sequence[Event], marks: Sequence[Mark], parts: Sequence[Hashable], *, peak_bytes: int
-) -> Assembled:
+def assemble(events: Sequence[Event], marks: Sequence[Mark], parts: Sequence[Hashable], *, peak: Alive) -> Assembled:
     """A step that does all parts, from one that did each of them once or more.
 
     What comes before the first mark and after the last is as it was. An event that waits for one outside of its part
@@ -59,7 +59,7 @@ def assemble(
         events: Recorded.
         marks: In order; the last is None.
         parts: All, in order; None after each pass, and so at the end.
-        peak_bytes: Most memory after the last mark.
+        peak: Most memory after the last mark.
     """
     recorded: dict[Hashable, _Recorded] = {}
     for mark, following in itertools.pairwise(marks):
@@ -67,19 +67,20 @@ def assemble(
         recorded[mark.part] = _Recorded(
             starts=[*before, mark.event],
             length=following.event - mark.event,
-            more_bytes=following.alive_bytes - mark.alive_bytes,
-            peak_bytes=following.peak_bytes - mark.alive_bytes,
+            more=following.alive - mark.alive,
+            peak=following.peak - mark.alive,
         )
     first, last = marks[0], marks[-1]
     copy = _Copy(events, first.event)
-    alive, peak = first.alive_bytes, first.peak_bytes
+    alive, peaks = first.alive, [first.peak]
     for part in parts[:-1]:
         piece = recorded[part]
-        peak = max(peak, alive + piece.peak_bytes)
-        alive += piece.more_bytes
+        peaks.append(alive + piece.peak)
+        alive += piece.more
         copy.append(piece.starts, piece.length)
     copy.append([last.event], len(events) - last.event)
-    return Assembled(events=tuple(copy.made), peak_bytes=max(peak, alive + peak_bytes - last.alive_bytes))
+    peaks.append(alive + peak - last.alive)
+    return Assembled(events=tuple(copy.made), peak=max(peaks, key=lambda each: each.total))
 
 
 class _Copy:

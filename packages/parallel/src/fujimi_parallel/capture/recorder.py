@@ -13,9 +13,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from fujimi_parallel.axes import REPLICAS
 from fujimi_parallel.capture.assembly import Mark
 from fujimi_parallel.capture.flops import flops
-from fujimi_parallel.capture.memory import MemoryMeter
+from fujimi_parallel.capture.memory import Kind, MemoryMeter
 from fujimi_parallel.offload import is_outside
 
 # kind, and which argument is the whole buffer: the vector of an all-reduce, the result of an all-gather
@@ -95,19 +96,17 @@ class Recorder(TorchDispatchMode):
     def mark(self, part: Hashable | None) -> None:
         """Remember where a part of the step begins, or that the last has ended."""
         memory = self.memory
-        self.marks.append(
-            Mark(part=part, event=len(self.events), alive_bytes=memory.alive_bytes, peak_bytes=memory.peak_bytes)
-        )
+        self.marks.append(Mark(part=part, event=len(self.events), alive=memory.alive, peak=memory.peak))
         memory.restart()
 
     def restart(self) -> None:
-        """Forget the events and the peak of memory; what is alive stays counted."""
+        """Forget the events and the peak of memory; what is alive counts as state from now on."""
         self.events.clear()
         self.marks.clear()
         self._issued.clear()
         self._wait_for.clear()
         self._last_kernel = None
-        self.memory.restart()
+        self.memory.settle()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -118,7 +117,7 @@ class Recorder(TorchDispatchMode):
         if func.namespace == "c10d":
             self._communication(func, args, out)
         else:
-            self.memory.see(out)
+            self.memory.see(out, self._use())
             if not func.is_view and func._schema.name.split("::")[1] not in _FREE:
                 self._kernel(func, args, kwargs, out)
         return out
@@ -159,6 +158,8 @@ class Recorder(TorchDispatchMode):
             event = self._collective(name, args, axes)
         else:
             raise PluginError(f"capture cannot translate {func}; known: {', '.join([*_KINDS, _SEND, _RECV])}")
+        if set(axes) <= set(REPLICAS):
+            self.memory.see_sent(args)
         for work in works:
             self._remember(work, len(self.events))
         self.events.append(event)
@@ -208,6 +209,11 @@ class Recorder(TorchDispatchMode):
         if self._in_optimizer:
             return "optimizer"
         return "backward" if torch._C._current_graph_task_id() != -1 else "forward"
+
+    def _use(self) -> Kind:
+        """What is made now is for."""
+        is_forward = self._phase() == "forward" or (torch.is_grad_enabled() and not self._in_optimizer)
+        return Kind.ACTIVATIONS if is_forward else Kind.WORKSPACE
 
     def _axes(self, group: dist.ProcessGroup) -> tuple[str, ...]:
         """Axes along which the members of a group differ."""
