@@ -19,6 +19,8 @@ from fujimi_train.calibration.steps import tiny_step, usual_step
 from fujimi_train.calibration.timing import Stopwatch
 from fujimi_train.device import has_fast_bfloat16, processor
 
+#: Of the usual step, which takes a fifth of a second.
+_STEP_BUDGETS = 10
 #: Told what is measured next.
 Progress = Callable[[str], None]
 
@@ -68,7 +70,7 @@ def measure(world: World, watch: Stopwatch, directory: Path, *, progress: Progre
     progress("small steps")
     tiny, usual = tiny_step(), usual_step()
     overhead_s = watch.seconds(tiny.call) / len(tiny.kernels)
-    step_s = watch.seconds(usual.call)
+    step_s = watch.seconds(usual.call, budgets=_STEP_BUDGETS)
     sums, ways = [], []
     if world.size > 1:
         progress("messages")

@@ -50,7 +50,7 @@ class Stopwatch:
         turns = _TURNS_SHARED if shares_cores else _TURNS
         return cls(world=world, turns=turns, turn_s=BUDGET_S / turns, shares_cores=shares_cores)
 
-    def seconds(self, call: Callable[[], object], *, is_kept: bool = False) -> float:
+    def seconds(self, call: Callable[[], object], *, is_kept: bool = False, budgets: int = 1) -> float:
         """Time of one call on a rank, mean over the ranks.
 
         Ranks begin together and stop at the same time, however many calls each has done; the last turn, which others
@@ -59,11 +59,12 @@ class Stopwatch:
         Args:
             call: What is timed.
             is_kept: Whether what it returns is kept until the turn ends, and let go then.
+            budgets: How many times as long as others it may take, as it needs if a call is longer than a turn.
         """
         call()
         self._meet()
         start, found = self.clock(), [self._turn(call, is_kept)]
-        while self.clock() - start < self.turns * self.turn_s:
+        while self.clock() - start < budgets * self.turns * self.turn_s:
             found.append(self._turn(call, is_kept))
         return self._agreed(found[:-1] or found)
 
