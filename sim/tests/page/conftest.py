@@ -64,6 +64,8 @@ def point(nodes: int, efficiency: float) -> Point:
         gradient_bytes=100_000_000,
         optimizer_bytes=200_000_000,
         activation_bytes=450_000_000,
+        workspace_bytes=30_000_000,
+        buffer_bytes=15_000_000,
     )
     return Point(
         nodes=nodes,

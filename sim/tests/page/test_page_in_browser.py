@@ -2,11 +2,14 @@
 
 import csv
 import io
+import itertools
 from dataclasses import replace
 
 import pytest
 from fujimi_core.machine import Machine
+from fujimi_core.workload import Stream
 from fujimi_sim.page_file import page
+from fujimi_sim.timeline import Slice, What
 from playwright.sync_api import Page
 
 from .conftest import REPORT, Open, timeline
@@ -78,7 +81,9 @@ def test_data_of_every_chart_can_be_downloaded(show: Open, whole: bytes) -> None
         "100000000",
         "200000000",
         "450000000",
-        "50000000",
+        "30000000",
+        "15000000",
+        "5000000",
         str(2**30),
     ]
     assert tables["timeline"][1] == ["stage 0", "0", "compute", "kernels", "forward", "0", "2"]
@@ -128,6 +133,20 @@ def test_a_step_of_many_roles_shows_some_and_says_so(show: Open, machine: Machin
     assert shown.locator("#timeline rect[data-tip]").count() == 16 * 3
     titles = shown.eval_on_selector_all("#timeline text", "all => all.map((each) => each.textContent)")
     assert {"stage 0: rank 0 for 8", "stage 47: rank 47 for 8"} <= set(titles)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_rows_of_three_streams_leave_room_for_their_names(show: Open, machine: Machine, width: int) -> None:
+    step = timeline()
+    message = Slice(stream=Stream.SENDING, what=What.COMMUNICATION, name="send", start_s=1.0, end_s=2.0)
+    tracks = tuple(replace(track, slices=(*track.slices, message)) for track in step.tracks)
+    shown = show(page(REPORT, machine, timeline=replace(step, tracks=tracks)), width=width)
+    names = shown.eval_on_selector_all(
+        "#timeline svg text[x='0']",
+        "all => all.map((each) => { const box = each.getBoundingClientRect(); return [box.top, box.bottom]; })",
+    )
+    names = sorted(names)[-8:]  # of two roles and their streams; the axis has one at 0, too
+    assert all(below[0] > above[1] - 3 for above, below in itertools.pairwise(names))
 
 
 WICKED = '</script><script>alert(1)</script> & <b>"$\\frac$ {title} --> é'

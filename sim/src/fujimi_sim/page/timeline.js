@@ -28,8 +28,8 @@ if (report.timeline) {
     const row = 18, gap = 10, top = 22, narrow = width < 560;
     const left = narrow ? 0 : 110;
     const title = (track) => `${track.role}: rank ${count(track.rank)}${track.ranks > 1 ? ` for ${count(track.ranks)}` : ""}`;
-    const high = 18 + (narrow ? 2 * (row + 17) : 2 * (row + 3)) + gap;
-    const height = top + step.tracks.length * high;
+    const high = (track) => 18 + track.rows.length * (row + (narrow ? 17 : 3)) + gap;
+    const height = top + step.tracks.reduce((sum, track) => sum + high(track), 0);
     const svg = picture(plot, width, height, "What each role does when in one step");
     svg.style.touchAction = "pan-y";
     const x = linear(seen.from, seen.to, left, width - 1);
@@ -38,8 +38,9 @@ if (report.timeline) {
       const anchor = x(mark) < left + 20 ? "start" : x(mark) > width - 30 ? "end" : "middle";
       add(svg, "text", { x: x(mark), y: 12, "text-anchor": anchor, class: "soft" }, mark ? quantity(mark, "s") : "0");
     }
-    step.tracks.forEach((track, index) => {
-      let y = top + index * high + 14;
+    let begin = top;
+    for (const track of step.tracks) {
+      let y = begin + 14;
       const most = Math.floor(width / 6.6);
       const words = title(track);
       add(svg, "text", { x: 0, y: y - 2 }, words.length > most ? `${words.slice(0, most - 1)}…` : words);
@@ -50,7 +51,8 @@ if (report.timeline) {
         drawRow(svg, each.slices, { x, y, height: row, left, right: width - 1 });
         y += row + 3;
       }
-    });
+      begin += high(track);
+    }
     closer(svg, x, { left, right: width - 1, height });
     legend(plot, [["kernels", COLOURS.kernels], ["communication under way", COLOURS.communication], ["waits", COLOURS.wait]]);
   }
