@@ -103,6 +103,15 @@ def test_what_is_recomputed_already_is_not_told_again() -> None:
     ]
 
 
+def test_workspace_shrinks_with_the_samples_as_activations_do() -> None:
+    assert changes("workspace") == changes("activations")
+
+
+def test_buffers_of_gradients_shrink_with_their_pieces_and_those_of_parameters_with_the_layers() -> None:
+    assert changes("buffers", zero=2, bucket_bytes=1000)[0] == "parallel.bucket_bytes = 500"
+    assert changes("buffers", zero=3) == ["parallel.pipeline = 2", "parallel.tensor = 2"]
+
+
 def test_axes_grow_only_where_ranks_with_different_samples_can_be_halved() -> None:
     used = {"microbatch": 1, "recompute": "full", "offload": "all"}
     assert changes("activations", 12, tensor=4, **used) == ["a machine whose devices have more memory"]
