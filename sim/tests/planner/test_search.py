@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fujimi_core.errors import JobError, MachineError
+from fujimi_core.facilities import PowerState
 from fujimi_core.job import Job, ParallelSpec, Schedule
 from fujimi_core.machine import Machine
 from fujimi_core.plugins import Plugins
@@ -62,6 +63,27 @@ def test_energy_is_that_of_nodes_that_train(job: Job, plugins: Plugins) -> None:
     report = search(job, machine(), 4, plugins=plugins, objective=Objective.ENERGY)
     for each in report.best:
         assert each.cost == pytest.approx(150.0 * each.nodes * each.point.step_s / 8)
+
+
+@pytest.mark.parametrize(("eco_w", "leanest"), [(1.0, "eco"), (149.9, "normal")])
+def test_energy_is_that_of_the_power_state_in_which_it_is_least(
+    job: Job, plugins: Plugins, eco_w: float, leanest: str
+) -> None:
+    where = machine()
+    assert where.power is not None
+    states = (*where.power.states, PowerState(name="eco", arithmetic=0.5, busy_w=eco_w))
+    where = replace(where, power=replace(where.power, states=states))
+    best = search(of_batch(job, 1), where, 1, plugins=plugins, objective=Objective.ENERGY).best[0]
+    device = where.node.device
+    peaks = {dtype: peak / 2 for dtype, peak in device.peak_flops_per_s.items()}
+    slow = replace(where, node=replace(where.node, device=replace(device, peak_flops_per_s=peaks)))
+    workload = plugins.capture(replace(of_batch(job, 1), parallel=best.parallel), 1)
+    joules = {
+        "eco": eco_w * simulate(workload, slow, 1, plugins=plugins).step_s,
+        "normal": 150.0 * simulate(workload, where, 1, plugins=plugins).step_s,
+    }
+    assert best.power_state == leanest == min(joules, key=lambda name: joules[name])
+    assert best.cost == pytest.approx(joules[leanest], rel=1e-9)
 
 
 def test_machine_that_does_not_tell_its_power_has_no_least_energy(job: Job, plugins: Plugins) -> None:

@@ -26,7 +26,9 @@ def point(step_s: float, *, memory_bytes: int = 2 * 10**9) -> Point:
     )
 
 
-def planned(rank: int, step_s: float, *, is_own: bool = False, memory_bytes: int = 2 * 10**9) -> Planned:
+def planned(
+    rank: int, step_s: float, *, is_own: bool = False, memory_bytes: int = 2 * 10**9, power_state: str = ""
+) -> Planned:
     return Planned(
         rank=rank,
         nodes=8,
@@ -35,6 +37,7 @@ def planned(rank: int, step_s: float, *, is_own: bool = False, memory_bytes: int
         estimated_s=step_s,
         point=point(step_s, memory_bytes=memory_bytes),
         cost=step_s / 16,
+        power_state=power_state,
         why="" if rank == 1 else "+1 s: compute +1 s",
     )
 
@@ -91,6 +94,12 @@ def test_what_is_to_be_small_has_a_column(objective: Objective, unit: str) -> No
     words = in_words(report(None, planned(1, 2.0), objective=objective), machine())
     assert unit in words
     assert "0.125" in words
+
+
+def test_power_state_of_least_energy_has_a_column() -> None:
+    words = in_words(report(None, planned(1, 2.0, power_state="eco"), objective=Objective.ENERGY), machine())
+    assert " state" in words
+    assert " eco" in words
 
 
 def test_time_needs_no_column_of_its_own() -> None:

@@ -28,6 +28,7 @@ class Planned:
         estimated_s: Of a step, by arithmetic.
         point: The step, simulated.
         cost: What is to be small: seconds, joules or node-hours a sample.
+        power_state: In which a step takes least energy, if that is to be small; else empty.
         why: What takes longer than in the best plan; empty for that.
     """
 
@@ -38,6 +39,7 @@ class Planned:
     estimated_s: float
     point: Point
     cost: float
+    power_state: str
     why: str
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fujimi_core.errors import JobError, MachineError
+from fujimi_core.facilities import PowerState
 from fujimi_core.job import Job
 from fujimi_core.machine import Machine
 from fujimi_core.plan import plan_of
 from fujimi_core.plugins import Plugins
 from fujimi_core.units import count_of, format_quantity
+from fujimi_core.workload import Workload
 
 from fujimi_sim.planner.bounds import Bounds, bounds_of
 from fujimi_sim.planner.estimate import Setting, step_s
@@ -21,6 +23,7 @@ from fujimi_sim.planner.space import Candidate, Layout, Rhythm, Size, Thrift, jo
 from fujimi_sim.planner.traffic import Cheapest, Network
 from fujimi_sim.planner.why import why
 from fujimi_sim.progress_bar import Begin
+from fujimi_sim.run.step_on import even_steps
 from fujimi_sim.simulation import Point, cost_so_far, draw_slowness, precision_on, remembered, simulate
 
 #: So many layouts are simulated for each that is asked for, at most.
@@ -86,11 +89,12 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Simulated:
-    """A plan with its simulation."""
+    """A plan with its simulation, and the power state of least energy if that is to be small."""
 
     found: _Found
     cost: float
     point: Point
+    power_state: str
 
 
 class _Search:
@@ -106,7 +110,7 @@ class _Search:
     ) -> None:
         machine.require_nodes(nodes)
         device, devices = machine.node.device, machine.node.devices
-        self._watts = _watts(machine) if objective is Objective.ENERGY else 1.0
+        self._states = _states(machine) if objective is Objective.ENERGY else ()
         self._job = job.with_precision(precision_on(job, device))
         self._machine, self._nodes, self._plugins, self._begin = machine, nodes, plugins, begin
         self._objective = objective
@@ -262,8 +266,20 @@ class _Search:
         except JobError:
             self._refused += 1
             return []
-        point = simulate(workload, self._machine, self._nodes_of(layout), plugins=self._plugins)
-        return [_Simulated(found=found, cost=self._cost(layout, point.step_s), point=point)]
+        nodes = self._nodes_of(layout)
+        point = simulate(workload, self._machine, nodes, plugins=self._plugins)
+        state, share = self._leanest_state(workload, nodes)
+        return [_Simulated(found=found, cost=share * self._cost(layout, point.step_s), point=point, power_state=state)]
+
+    def _leanest_state(self, workload: Workload, nodes: int) -> tuple[str, float]:
+        """The power state in which a step takes least energy, and its share of that in the state of all arithmetic."""
+        if not self._states:
+            return "", 1.0
+        arithmetic = [state.arithmetic for state in self._states]
+        steps = even_steps(workload, self._machine, nodes, arithmetic=arithmetic, plugins=self._plugins)
+        joules = {state: step.step_s * state.busy_w for state, step in zip(self._states, steps, strict=True)}
+        leanest, whole = min(joules.values()), joules[_whole(self._states)]
+        return next(state.name for state, each in joules.items() if each == leanest), leanest / whole
 
     def _nodes_of(self, layout: Layout) -> int:
         return layout.ranks // self._machine.node.devices
@@ -274,7 +290,7 @@ class _Search:
         if self._objective is Objective.TIME:
             return each_s
         node_s = each_s * self._nodes_of(layout)
-        return node_s / _HOUR_S if self._objective is Objective.NODE_HOURS else node_s * self._watts
+        return node_s / _HOUR_S if self._objective is Objective.NODE_HOURS else node_s * _whole(self._states).busy_w
 
     def _none(self, bounds: Bounds) -> str:
         """Why there is no plan."""
@@ -309,14 +325,20 @@ def _planned(
         estimated_s=each.found.estimated_s,
         point=each.point,
         cost=each.cost,
+        power_state=each.power_state,
         why="" if each is best else why(each.point, best.point),
     )
 
 
-def _watts(machine: Machine) -> float:
-    """What a node takes while it trains."""
+def _states(machine: Machine) -> tuple[PowerState, ...]:
+    """In which nodes can train."""
     if machine.power is None:
         raise MachineError(
             f"{machine.name!r} does not tell its power: ask for time or node-hours, or add [power] to it"
         )
-    return next(state.busy_w for state in machine.power.states if state.arithmetic == 1)
+    return machine.power.states
+
+
+def _whole(states: Sequence[PowerState]) -> PowerState:
+    """The state that has all of the device's arithmetic, for which estimates are made."""
+    return next(state for state in states if state.arithmetic == 1)

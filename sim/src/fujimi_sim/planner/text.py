@@ -16,7 +16,7 @@ def in_words(report: PlanReport, machine: Machine) -> str:
     """Write a report for people."""
     counts = report.counts
     unit = _UNITS.get(report.objective)
-    header = (*_HEADER, *_FIGURES, *((unit,) if unit else ()))
+    header = (*_HEADER, *_FIGURES, *((unit,) if unit else ()), *(("state",) if _has_states(report) else ()))
     shown = list(report.best)
     for each in (report.own_axes, report.own):
         if each is not None and each not in shown:
@@ -55,7 +55,12 @@ def _row(each: Planned, report: PlanReport) -> list[str]:
         *(f"{share / point.step_s:.1%}" for share in shares),
         format_quantity(point.memory_bytes_per_rank, "B"),
         *([f"{each.cost:.4g}"] if report.objective in _UNITS else []),
+        *([each.power_state] if _has_states(report) else []),
     ]
+
+
+def _has_states(report: PlanReport) -> bool:
+    return any(each.power_state for each in report.best)
 
 
 def _schedule(spec: ParallelSpec) -> str:
