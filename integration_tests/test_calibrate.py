@@ -26,11 +26,13 @@ def test_a_step_on_a_machine_of_slow_hosts_takes_what_its_operators_cost(small, 
         elementwise=[timed("gelu", ((1000,),), 1e-12)],
         attention=[timed(attention, heads, 1e-12), timed(attention + "_backward", heads, 3e-12)],
         overhead_s=1e-3,
+        step=[products[0].kernel],
+        step_s=1e-3,
         all_reduces=[(nbytes, 1e-9 + nbytes / 1e16) for nbytes in (10**4, 10**6)],
         messages=[(nbytes, 1e-9 + nbytes / 1e16) for nbytes in (10**4, 10**6)],
     )
     file = tmp_path / "mine.toml"
-    file.write_text(machine_toml(describe(measured, HERE)))
+    file.write_text(machine_toml(describe(measured, HERE, Plugins.installed(strict=True).kernel_seconds)))
     (point,) = simulate(small, file, "1")["points"]
     assert point["ranks"] == 2
     operators = sum(part["count"] for part in point["breakdown"] if part["name"].startswith("aten."))
