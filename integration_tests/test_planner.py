@@ -83,5 +83,4 @@ def test_best_plan_is_simulated_as_it_is_captured(job, plugins):
     report = search(job, plugins.machine("fugaku"), 2, plugins=plugins, top=1)
     assert report.best[0].point.memory_fits
     assert report.own is not None
-    # of plans that differ in ZeRO only, the one with the best estimate is simulated
-    assert report.own.point.step_s >= 0.999 * report.best[0].point.step_s
+    assert report.own.point.step_s >= report.best[0].point.step_s

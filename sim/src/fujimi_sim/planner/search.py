@@ -164,7 +164,7 @@ class _Search:
                 estimated=self._estimated,
                 simulated=len(simulated),
             ),
-            best=tuple(planned[id(each)] for each in fitting if each.found in order[: _TRIES * top])[:top],
+            best=tuple(planned[id(each)] for each in fitting if each.found in (*order[: _TRIES * top], own))[:top],
             own=planned[id(mine)] if mine else None,
             own_refused=own_refused,
             own_axes=planned[id(alike)] if alike else None,
@@ -278,8 +278,8 @@ class _Search:
         arithmetic = [state.arithmetic for state in self._states]
         steps = even_steps(workload, self._machine, nodes, arithmetic=arithmetic, plugins=self._plugins)
         joules = {state: step.step_s * state.busy_w for state, step in zip(self._states, steps, strict=True)}
-        leanest, whole = min(joules.values()), joules[_whole(self._states)]
-        return next(state.name for state, each in joules.items() if each == leanest), leanest / whole
+        leanest = min(joules, key=lambda state: joules[state])
+        return leanest.name, joules[leanest] / joules[_whole(self._states)]
 
     def _nodes_of(self, layout: Layout) -> int:
         return layout.ranks // self._machine.node.devices
