@@ -12,7 +12,8 @@ import time
 
 import noise
 import numpy as np
-from fujimi_data.visualatom import Atom, atom_of, class_key, render
+from fujimi_data.families.keys import class_key
+from fujimi_data.families.visualatom import Atom, atom_of, render
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PROGRAM = """
 import numpy as np
-from fujimi_data.perlin import pnoise1
+from fujimi_data.families.perlin import pnoise1
 print(pnoise1(np.float32(0.5)))
 """
 

@@ -3,7 +3,7 @@ import sys
 
 from fujimi_core.plugins import Plugins
 from fujimi_data import plugin
-from fujimi_data.visualatom import render
+from fujimi_data.families.visualatom import render
 
 
 def plugins() -> Plugins:
@@ -41,7 +41,7 @@ def test_no_module_imports_torch() -> None:
         "import sys, pkgutil, importlib, fujimi_data\n"
         "for found in pkgutil.walk_packages(fujimi_data.__path__, 'fujimi_data.'):\n"
         "    importlib.import_module(found.name)\n"
-        "assert 'fujimi_data.visualatom' in sys.modules\n"
+        "assert 'fujimi_data.families.visualatom' in sys.modules\n"
         "sys.exit('torch' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

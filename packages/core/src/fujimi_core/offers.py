@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_core.errors import unknown
 from fujimi_core.job import Job
 from fujimi_core.machine import Machine
 from fujimi_core.network import Topology
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from fujimi_core.plugins import Plugins
 
 
-class Render(Protocol):
-    """Draws one picture of a formula-driven family."""
+#: What an option of a family may be.
+Option = bool | int | float | str
 
-    def __call__(self, *, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
-        """Grey picture of shape (pixels, pixels); a pure function of its arguments."""
-        ...
+
+#: Draws one picture of a formula-driven family: keywords seed, category, instance, pixels and the family's options in,
+#: shape (pixels, pixels), or (pixels, pixels, 3) in colour, out; a pure function of its arguments.
+Render = Callable[..., NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +36,35 @@ class Generator:
         name: By which jobs and commands ask for it.
         summary: One line for people.
         render: Draws one picture.
+        options: Names of its further arguments, and their defaults, whose types theirs are.
     """
 
     name: str
     summary: str
     render: Render
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def complete(self, given: Mapping[str, Option]) -> dict[str, Option]:
+        """Check options and fill in defaults.
+
+        Raises:
+            ValueError: If an option is not of this family, or its value has another type.
+        """
+        for name in given:
+            if name not in self.options:
+                raise ValueError(unknown(f"option of {self.name}", name, self.options))
+        return {
+            name: _of_type(given[name], default, f"option {name} of {self.name}") if name in given else default
+            for name, default in self.options.items()
+        }
+
+
+def _of_type(value: Option, default: Option, what: str) -> Option:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ValueError(f"{what} is {value!r}; it must be of type {type(default).__name__}, as {default!r} is")
+    return value
 
 
 class Style(StrEnum):

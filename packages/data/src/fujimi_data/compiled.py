@@ -34,13 +34,15 @@ def compiled(function: Function) -> Function:
 
 @cache
 def _cache_directory() -> Path | None:
-    """Place of the cache, another one for each state of this package's sources; None if it cannot be written.
+    """Place of the cache, another one for each state of the compiled sources; None if it cannot be written.
 
     numba looks only at the file of a function, not at those of the functions it calls: a change there would go unseen.
     """
     fingerprint = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        fingerprint.update(path.read_bytes())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        source = path.read_bytes()
+        if b"compiled" in source:
+            fingerprint.update(source)
     directory = _base_directory() / f"fujimi-data-{fingerprint.hexdigest()[:16]}"
     try:
         directory.mkdir(parents=True, exist_ok=True)

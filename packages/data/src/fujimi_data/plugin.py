@@ -1,10 +1,12 @@
-"""What this package offers to Fujimi: a family of pictures, and commands."""
+"""What this package offers to Fujimi: families of pictures, and commands."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from fujimi_core.hookspecs import hookimpl
-from fujimi_core.offers import Command, Generator
+from fujimi_core.offers import Command, Generator, Option, Render
 from numpy.typing import NDArray
 
 from fujimi_data import commands
@@ -14,11 +16,7 @@ from fujimi_data import commands
 def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
-        Generator(
-            name="visualatom",
-            summary="closed waves around a point (Takashima et al., CVPR 2023)",
-            render=_render_visualatom,
-        )
+        _family("visualatom", "closed waves around a point (Takashima et al., CVPR 2023)"),
     ]
 
 
@@ -28,8 +26,18 @@ def fujimi_commands() -> Sequence[Command]:
     return commands.COMMANDS
 
 
-def _render_visualatom(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
-    # numba takes longer to import than most commands take to run
-    from fujimi_data.visualatom import render
+def _family(name: str, summary: str, **options: Option) -> Generator:
+    """The family of the module of that name."""
+    return Generator(name=name, summary=summary, render=_later(name), options=options)
 
-    return render(seed=seed, category=category, instance=instance, pixels=pixels)
+
+def _later(module: str) -> Render:
+    def render(*, seed: int, category: int, instance: int, pixels: int, **options: Any) -> NDArray[np.uint8]:
+        # numba takes longer to import than most commands take to run
+        family: Any = import_module(f"fujimi_data.families.{module}")
+        picture: NDArray[np.uint8] = family.render(
+            seed=seed, category=category, instance=instance, pixels=pixels, **options
+        )
+        return picture
+
+    return render

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
-from fujimi_data.perlin import pnoise1
-from fujimi_data.polyline import draw_closed_polyline
+from fujimi_data.families.perlin import pnoise1
+from fujimi_data.families.polyline import draw_closed_polyline
 from fujimi_data.threefry import fill_words
 
 #: Side of the picture that lengths are given for [pixels].

@@ -1,5 +1,5 @@
 import numpy as np
-from fujimi_data.polyline import draw_closed_polyline
+from fujimi_data.families.polyline import draw_closed_polyline
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fujimi_data.perlin import pnoise1
+from fujimi_data.families.perlin import pnoise1
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 # noise 1.2.2, the package that the definition names: places, and what its pnoise1 returned there
-PUBLISHED = Path(__file__).parent / "data" / "pnoise1.npz"
+PUBLISHED = Path(__file__).parent.parent / "data" / "pnoise1.npz"
 
 
 def test_noise_has_the_bits_that_the_package_noise_returned() -> None:

@@ -6,13 +6,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.orbits import draw_orbits
-from fujimi_data.sample import PIXELS
-from fujimi_data.threefry import Pair, derived_key, words
-
-# The last sequence of a class's key gives its parameters, the others are its instances.
-_CLASS_STREAM = 2**32 - 1
-_WORDS = 2**32
+from fujimi_data.families.keys import CLASS_STREAM, check, class_key, integer, real
+from fujimi_data.families.orbits import draw_orbits
+from fujimi_data.threefry import Pair, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +75,7 @@ def render(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[n
         parameters of the authors' ``make_VisualAtom.sh``. Random numbers are ours: they depend on nothing but the
         arguments.
     """
-    _check(seed=seed, category=category, instance=instance, pixels=pixels)
+    check(seed=seed, category=category, instance=instance, pixels=pixels)
     key = class_key(seed, category)
     atom = atom_of(key)
     return draw(atom, view_of(atom, key, instance), key=key, instance=instance, pixels=pixels)
@@ -106,55 +102,31 @@ def draw(atom: Atom, view: View, *, key: Pair, instance: int, pixels: int) -> ND
     )
 
 
-def class_key(seed: int, category: int) -> Pair:
-    """Key of all random words of a class."""
-    return derived_key((np.uint32(seed % _WORDS), np.uint32(seed // _WORDS)), category)
-
-
 @lru_cache(maxsize=4096)
 def atom_of(key: Pair) -> Atom:
     """Draw the parameters of a class."""
-    draws = [int(word) for word in words(key, stream=_CLASS_STREAM, pairs=5).reshape(-1)]
-    waves_1 = _integer(draws[5], 0, 20)
+    draws = [int(word) for word in words(key, stream=CLASS_STREAM, pairs=5).reshape(-1)]
+    waves_1 = integer(draws[5], 0, 20)
     # uniform over the numbers that are not waves_1, without drawing again
-    waves_2 = _integer(draws[6], 0, 19 if waves_1 else 20)
+    waves_2 = integer(draws[6], 0, 19 if waves_1 else 20)
     if waves_1 and waves_2 >= waves_1:
         waves_2 += 1
     return Atom(
-        vertices=_integer(draws[0], 200, 1000),
-        orbits=_integer(draws[1], 1, 200),
-        noise=_real(draws[2], 0.0, 4.0),
-        gap=_real(draws[3], 0.0, 0.1),
-        radius=_integer(draws[4], 10, 60),
+        vertices=integer(draws[0], 200, 1000),
+        orbits=integer(draws[1], 1, 200),
+        noise=real(draws[2], 0.0, 4.0),
+        gap=real(draws[3], 0.0, 0.1),
+        radius=integer(draws[4], 10, 60),
         waves_1=waves_1,
         waves_2=waves_2,
-        oval_x=_real(draws[7], 1.0, 2.0),
-        oval_y=_real(draws[8], 1.0, 2.0),
+        oval_x=real(draws[7], 1.0, 2.0),
+        oval_y=real(draws[8], 1.0, 2.0),
     )
 
 
 def view_of(atom: Atom, key: Pair, instance: int) -> View:
     """Draw centre and greys of one picture of a class."""
     draws = words(key, stream=instance, pairs=1 + atom.orbits)
-    centre_x, centre_y = (_integer(int(word), 0, 1024) / 2 for word in draws[0])
+    centre_x, centre_y = (integer(int(word), 0, 1024) / 2 for word in draws[0])
     greys = (draws[1:, 0] >> np.uint32(24)).astype(np.uint8)
     return View(centre_x=centre_x, centre_y=centre_y, greys=greys.tobytes())
-
-
-def _integer(word: int, low: int, high: int) -> int:
-    return low + (word * (high - low + 1) >> 32)
-
-
-def _real(word: int, low: float, high: float) -> float:
-    return low + (high - low) * word / _WORDS
-
-
-def _check(*, seed: int, category: int, instance: int, pixels: int) -> None:
-    for name, value, low, high in (
-        ("seed", seed, 0, 2**64 - 1),
-        ("category", category, 0, _WORDS - 1),
-        ("instance", instance, 0, _CLASS_STREAM - 1),
-        ("pixels", pixels, *PIXELS),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value}; it must be from {low} to {high}")

@@ -2,7 +2,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fujimi_data.visualatom import atom_of, class_key, render, view_of
+from fujimi_data.families.keys import class_key
+from fujimi_data.families.visualatom import atom_of, render, view_of
 
 ATOMS = [atom_of(class_key(1, category)) for category in range(3000)]
 

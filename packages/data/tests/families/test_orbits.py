@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from fujimi_data.perlin import pnoise1 as our_pnoise1
+from fujimi_data.families.keys import class_key
+from fujimi_data.families.perlin import pnoise1 as our_pnoise1
+from fujimi_data.families.visualatom import Atom, View, atom_of, draw, view_of
 from fujimi_data.threefry import words
-from fujimi_data.visualatom import Atom, View, atom_of, class_key, draw, view_of
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 

@@ -1,0 +1,1 @@
+"""Families of formula-driven pictures: one module each, and what they draw with."""
