@@ -14,7 +14,7 @@ _PARITY = 0x1BD11BDA
 def _rotate_xor(high: np.uint32, low: np.uint32, bits: int) -> Pair:
     high = np.uint32(high + low)
     # counts of 32 bits as well, or the loop over counters is not vectorised
-    return high, np.uint32(np.uint32(low << np.uint32(bits)) | (low >> np.uint32(32 - bits))) ^ high
+    return high, np.uint32((np.uint32(low << np.uint32(bits)) | (low >> np.uint32(32 - bits))) ^ high)
 
 
 @compiled
