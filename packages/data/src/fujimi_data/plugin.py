@@ -17,6 +17,51 @@ def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
         _family("visualatom", "closed waves around a point (Takashima et al., CVPR 2023)"),
+        _family(
+            "fractaldb",
+            "fractals of iterated function systems (Kataoka et al., ACCV 2020)",
+            mode="default",
+            draw="patch",
+            colour=False,
+            points=200_000,
+            weights=0.4,
+            fill_rate=0.2,
+            reject_diverging=True,
+        ),
+        _family(
+            "ofdb",
+            "FractalDB with one picture a class (Nakamura et al., ICCV 2023)",
+            mode="default",
+            draw="patch",
+            colour=False,
+            points=200_000,
+            weights=0.0,
+            fill_rate=0.2,
+        ),
+        _family(
+            "one_p_frac",
+            "one fractal, changed slightly for each class (Nakamura et al., ECCV 2024)",
+            mode="default",
+            colour=False,
+            points=100_000,
+            maps=2,
+            sigma=3.5,
+            delta=0.1,
+            fill_rate=0.05,
+        ),
+        _family(
+            "contractive_ifs",
+            "fractals of maps that contract (Anderson, Farrell, WACV 2022)",
+            mode="default",
+            look="binary",
+            colour=False,
+            patch=True,
+            points=100_000,
+            least_maps=2,
+            most_maps=4,
+            jitter=True,
+            flips=True,
+        ),
     ]
 
 

@@ -49,12 +49,12 @@ def play(
     key_0: np.uint32,
     key_1: np.uint32,
     stream: np.uint32,
+    with_origin: bool,
 ) -> None:
     """Write points of a system, and the random words that chose their maps.
 
     A single orbit waits for its own arithmetic. Four orbits do not; they take turns, point by point. All start from the
-    origin and take 512 steps first; then one starts from the origin again, so that the points are those of one orbit
-    cut into four.
+    origin and take 512 steps before they are written.
 
     Args:
         xs: Written; a whole number of blocks of 2048 points.
@@ -65,6 +65,8 @@ def play(
         key_0: First half of the key of the random words.
         key_1: Second half of the key.
         stream: Which sequence of the key.
+        with_origin: Whether the first orbit then starts from the origin again: the points are those of one orbit from
+            there, cut into four. Otherwise they lie where orbits end up.
     """
     chosen = np.empty(BLOCK, dtype=np.uint32)
     x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = np.float32(0)
@@ -74,7 +76,7 @@ def play(
         block = words[start : start + BLOCK]
         fill_words(block[:_PAIRS], block[_PAIRS:], key_0, key_1, stream, np.uint32(played * _PAIRS))
         _choose(chosen, block, bounds)
-        if played == 1:
+        if played == 1 and with_origin:
             x0 = y0 = np.float32(0)
         for step in range(0, BLOCK, _ORBITS):
             i = start + step
@@ -118,7 +120,7 @@ def frame(
     low_x, high_x = _least_and_most(xs)
     low_y, high_y = _least_and_most(ys)
     # what is no number is not within the limit either
-    within = low_x >= -limit and high_x <= limit and low_y >= -limit and high_y <= limit
+    within = bool(low_x >= -limit and high_x <= limit and low_y >= -limit and high_y <= limit)
     return within, low_x, low_y, _scale(pixels, low_x, high_x), _scale(pixels, low_y, high_y)
 
 

@@ -1,31 +1,15 @@
 """FractalDB: fractals of iterated function systems; the class sets the system."""
 
-from functools import lru_cache
-
 import numpy as np
-from fujimi_core.errors import unknown
 from numpy.typing import NDArray
 
-from fujimi_data.families.chaos_game import coefficients
-from fujimi_data.families.fractaldb_instances import (
-    FLIPS,
-    PATTERNS,
-    STAGES,
-    proper_variant,
-    row_of,
-    weight_rows,
-    weighted,
-)
-from fujimi_data.families.fractaldb_reference import drawn, reference_drawing
-from fujimi_data.families.fractaldb_search import category_of, reference_category
-from fujimi_data.families.ifs_picture import check_drawing, flipped, picture_of, played_grid
-from fujimi_data.families.ifs_orbit import System, orbit_places
-from fujimi_data.families.keys import check, class_key
-from fujimi_data.threefry import Pair, words
+from fujimi_data.families.fractaldb_drawing import Recipe, drawing
+from fujimi_data.families.fractaldb_instances import FLIPS, PATTERNS, row_of
+from fujimi_data.families.fractaldb_search import reference_categories
+from fujimi_data.families.ifs_picture import flipped
+from fujimi_data.families.keys import check
 
-# Drawings of more pixels are not kept for their flips.
-_KEPT_PIXELS = 1024
-_REFERENCE_SEEDS = 2**32
+__all__ = ["reference_categories", "render"]
 
 
 def render(
@@ -64,7 +48,7 @@ def render(
         points: Of a picture, 1 to 8,388,607.
         weights: w of the weights ``1 - 2 w``, ``1 - w``, ``1 + w``, ``1 + 2 w``; 0 to 0.5.
         fill_rate: Least share of the pixels that a category's 100,000 points fill in a picture of 512; above 0, up to
-            0.3.
+            0.25.
         reject_diverging: In default mode, draw a weight anew, nearer to 1, if the points run away or nearly all lie on
             a few pixels: :func:`proper_variant`. Otherwise, and in reference mode, such pictures hold a few dots,
             as the authors' do: 4.6 % of their variants reach infinity, and another 2.4 % coordinates above 10,000.
@@ -77,67 +61,16 @@ def render(
         FractalDB-Pretrained-ResNet-PyTorch, whose ``exe.sh`` has the defaults, and 362 pixels.
     """
     check(seed=seed, category=category, instance=instance, pixels=pixels)
-    check_drawing(draw=draw, points=points)
-    _check(seed=seed, mode=mode, weights=weights, fill_rate=fill_rate)
-    drawing, flip = divmod(instance, FLIPS)
-    draw_once = _drawing if pixels <= _KEPT_PIXELS else _drawing.__wrapped__
-    picture = draw_once(
-        seed, category, drawing, pixels, mode, draw, colour, points, weights, fill_rate, reject_diverging
+    recipe = Recipe(
+        seed=seed,
+        mode=mode,
+        draw=draw,
+        colour=colour,
+        points=points,
+        weights=weights,
+        fill_rate=fill_rate,
+        reject_diverging=reject_diverging,
     )
-    return flipped(picture, flip)
-
-
-def _check(*, seed: int, mode: str, weights: float, fill_rate: float) -> None:
-    if mode not in ("default", "reference"):
-        raise ValueError(unknown("mode", mode, ("default", "reference")))
-    if mode == "reference" and seed >= _REFERENCE_SEEDS:
-        raise ValueError(f"seed is {seed}; in reference mode it must be from 0 to {_REFERENCE_SEEDS - 1}")
-    if not 0.0 <= weights <= 0.5:
-        raise ValueError(f"weights is {weights}; it must be from 0 to 0.5")
-    if not 0.0 < fill_rate <= 0.3:
-        raise ValueError(f"fill_rate is {fill_rate}; it must be above 0, up to 0.3")
-
-
-@lru_cache(maxsize=16)
-def _drawing(
-    seed: int,
-    category: int,
-    drawing: int,
-    pixels: int,
-    mode: str,
-    draw: str,
-    colour: bool,
-    points: int,
-    weights: float,
-    fill_rate: float,
-    reject_diverging: bool,
-) -> NDArray[np.uint8]:
-    row = row_of(drawing, patterns=PATTERNS if draw == "patch" else 1)
-    if mode == "reference":
-        system = weighted(reference_category(category, seed=seed, fill_rate=fill_rate), weight_rows(weights)[row])
-        masks = (category << 32) + drawing
-        return reference_drawing(system, masks=masks, points=points, pixels=pixels, draw=draw, colour=colour)
-    key = class_key(seed, category)
-    for stage in range(STAGES + 1) if reject_diverging else ():
-        variant = proper_variant(key, fill_rate=fill_rate, weights=weights, row=row, stage=stage)
-        if variant is None:
-            continue
-        grid = played_grid(variant.system, key=key, stream=drawing, points=points, pixels=pixels, limit=variant.limit)
-        if grid is not None:
-            return picture_of(grid, draw=draw, colour=colour)
-    system = weighted(category_of(key, fill_rate=fill_rate), weight_rows(weights)[row])
-    grid = played_grid(system, key=key, stream=drawing, points=points, pixels=pixels)
-    if grid is not None:
-        return picture_of(grid, draw=draw, colour=colour)
-    return _runaway_drawing(system, key=key, stream=drawing, points=points, pixels=pixels, draw=draw, colour=colour)
-
-
-def _runaway_drawing(
-    system: System, *, key: Pair, stream: int, points: int, pixels: int, draw: str, colour: bool
-) -> NDArray[np.uint8]:
-    """What the authors draw of points that run away: those up to 100 before the first that is no number."""
-    drawn_words = words(key, stream=stream, pairs=(points + 1) // 2).reshape(-1)[:points]
-    _, bounds = coefficients(system)
-    chosen = np.searchsorted(bounds, drawn_words, side="right").astype(np.uint8)
-    columns, rows = orbit_places(system, chosen, pixels=pixels)
-    return drawn(columns, rows, drawn_words & np.uint32(511), pixels=pixels, draw=draw, colour=colour)
+    number, flip = divmod(instance, FLIPS)
+    row = row_of(number, patterns=PATTERNS if draw == "patch" else 1)
+    return flipped(drawing(recipe, category, number, row, pixels), flip)

@@ -21,12 +21,14 @@ PATTERNS = 10
 #: Rows of weights.
 ROWS = 25
 _PARAMETERS = 6
-_ONE = 2
+#: The row that multiplies parameter a by the least weight, and the one that changes nothing.
+FIRST_ROW, UNCHANGED_ROW = 0, 2
 
 # Points of a proper picture lie on this part of the pixels that those of a category must lie on,
 _LEAST_PART = 0.01
 # and deviate along both axes by this part of its side at least.
 _LEAST_DEVIATION = 32
+_PIXELS_BITS = PIXELS.bit_length() - 1
 # A picture's coordinates may be so many times larger than those of the points that its weight was judged by.
 _ROOM = 1.5
 #: How often a weight is drawn anew, before it is 1.
@@ -72,7 +74,7 @@ def weight_rows(weights: float) -> NDArray[np.float64]:
     # rounded, so that they are the numbers that the tables' decimals give
     values = [max(round(1.0 + step * weights, 9), 0.01) for step in (-2, -1, 1, 2)]
     rows = np.ones((ROWS, _PARAMETERS))
-    others = [row for row in range(ROWS) if row != _ONE]
+    others = [row for row in range(ROWS) if row != UNCHANGED_ROW]
     for place, row in enumerate(others):
         rows[row, place // len(values)] = values[place % len(values)]
     rows.flags.writeable = False
@@ -107,7 +109,8 @@ def factors(key: Pair, *, weights: float, row: int, stage: int) -> NDArray[np.fl
         return np.ones(_PARAMETERS)
     draws = words(derived_key(key, WEIGHTS_STREAM), stream=row, pairs=STAGES)[:stage, 0]
     shrunk = np.prod([real(int(draw), 0.0, 1.0) for draw in draws])
-    return 1.0 + (given - 1.0) * shrunk if stage else given
+    shrunk_row: NDArray[np.float64] = 1.0 + (given - 1.0) * shrunk
+    return shrunk_row if stage else given
 
 
 @lru_cache(maxsize=65536)
@@ -133,7 +136,7 @@ def proper_variant(key: Pair, *, fill_rate: float, weights: float, row: int, sta
         (played, np.float32), (played, np.float32), (played, np.uint32), (POINTS, np.int32), (PIXELS**2, np.uint8)
     )
     stream = np.uint32(ROWS + row * STAGES + stage)
-    play(xs, ys, drawn, *coefficients(system), *derived_key(key, WEIGHTS_STREAM), stream)
+    play(xs, ys, drawn, *coefficients(system), *derived_key(key, WEIGHTS_STREAM), stream, True)
     if not (
         place_all(places, xs[:POINTS], ys[:POINTS], PIXELS)
         and _are_spread(places)
@@ -150,7 +153,7 @@ def _are_spread(places: NDArray[np.int32]) -> bool:
     points = len(places)
     columns, columns_2, rows, rows_2 = 0, 0, 0, 0
     for place in places:
-        row, column = np.uint32(place) // np.uint32(PIXELS), np.uint32(place) % np.uint32(PIXELS)
+        row, column = int(place) >> _PIXELS_BITS, int(place) & (PIXELS - 1)
         columns += column
         columns_2 += column * column
         rows += row

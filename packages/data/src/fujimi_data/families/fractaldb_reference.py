@@ -33,10 +33,16 @@ def reference_drawing(
     Source:
         Repository FractalDB-Pretrained-ResNet-PyTorch, ``fractal_renderer/ifs_function.py``.
     """
+    columns, rows = reference_places(system, points=points, pixels=pixels)
+    patches = patch_masks(Twister.of_python(masks), len(columns))
+    return drawn(columns, rows, patches, pixels=pixels, draw=draw, colour=colour)
+
+
+def reference_places(system: System, *, points: int, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Columns and rows of the points that the authors draw: see :func:`orbit_places`."""
     chosen = np.empty(points, dtype=np.uint8)
     choose(chosen, system, Twister.of_numpy(_ORBIT_SEED))
-    columns, rows = orbit_places(system, chosen, pixels=pixels)
-    return drawn(columns, rows, patch_masks(masks, points), pixels=pixels, draw=draw, colour=colour)
+    return orbit_places(system, chosen, pixels=pixels)
 
 
 def drawn(
@@ -53,7 +59,7 @@ def drawn(
     Args:
         columns: Of the points.
         rows: Of the points, counted from below.
-        masks: At least one for each point, 0 to 511. The highest bit is the patch's lowest left pixel, the next the one
+        masks: Of the points, 0 to 511. The highest bit is the patch's lowest left pixel, the next the one
             to its right.
         pixels: Side of the picture.
         draw: ``"patch"`` or ``"point"``.
@@ -62,19 +68,18 @@ def drawn(
     width = grid_width(pixels)
     grid = np.zeros((width, width), dtype=np.uint32)
     # the pixels after the point's in both directions are the patch's first
-    turned = _TURNED[(rows + 1) % 3 * 3 + (columns + 1) % 3, masks[: len(columns)]]
+    turned = _TURNED[(rows + 1) % 3 * 3 + (columns + 1) % 3, masks]
     note(grid, (rows + MARGIN) * width + columns + MARGIN, turned, 1)
     return picture_of(grid, draw=draw, colour=colour)
 
 
-def patch_masks(seed: int, count: int) -> NDArray[np.uint32]:
-    """What ``random.Random(seed).randrange(1, 512)`` gives ``count`` times: 9 bits of a word, 511 passed over."""
-    twister = Twister.of_python(seed)
+def patch_masks(twister: Twister, count: int) -> NDArray[np.uint32]:
+    """What ``randrange(1, 512)`` of Python's generator gives ``count`` times: 9 bits of a word, 511 passed over."""
     masks = np.empty(0, dtype=np.uint32)
     while len(masks) < count:
-        drawn = twister.words(count - len(masks) + count // 256 + 16) >> np.uint32(32 - MASK_BITS)
-        masks = np.append(masks, drawn[drawn < _MASKS - 1] + np.uint32(1))
-    return masks[:count]
+        more = twister.words(count - len(masks)) >> np.uint32(32 - MASK_BITS)
+        masks = np.append(masks, more[more < _MASKS - 1] + np.uint32(1))
+    return masks
 
 
 def _turned_masks() -> NDArray[np.uint32]:

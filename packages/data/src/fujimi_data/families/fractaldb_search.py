@@ -199,5 +199,5 @@ def fills(system: System, *, key: Pair, stream: int, share: float, points: int =
     xs, ys, drawn, places, picture = borrowed(
         (played, np.float32), (played, np.float32), (played, np.uint32), (points, np.int32), (PIXELS**2, np.uint8)
     )
-    play(xs, ys, drawn, *coefficients(system), *key, np.uint32(stream))
+    play(xs, ys, drawn, *coefficients(system), *key, np.uint32(stream), True)
     return place_all(places, xs[:points], ys[:points], PIXELS) and covers(picture, places, share)

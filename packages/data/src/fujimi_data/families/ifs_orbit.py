@@ -52,9 +52,7 @@ def orbit_places(system: System, chosen: NDArray[np.uint8], *, pixels: int) -> t
         FractalDB-Pretrained-ResNet-PyTorch, ``fractal_renderer/ifs_function.py``.
     """
     points = len(chosen)
-    xs, ys, columns, rows = borrowed(
-        (points, np.float64), (points, np.float64), (points, np.int32), (points, np.int32)
-    )
+    xs, ys, columns, rows = borrowed((points, np.float64), (points, np.float64), (points, np.int32), (points, np.int32))
     kept = _iterate(xs, ys, system, chosen)
     _fill_places(columns[:kept], xs[:kept], pixels)
     _fill_places(rows[:kept], ys[:kept], pixels)
@@ -87,7 +85,10 @@ def _iterate(xs: _Floats, ys: _Floats, system: System, chosen: NDArray[np.uint8]
             return max(i - _DROPPED + (x == x and i + 1 < points), 0)
         j = chosen[i]
         if j < maps:
-            x, y = x * system[j, 0] + y * system[j, 1] + system[j, 4], x * system[j, 2] + y * system[j, 3] + system[j, 5]
+            x, y = (
+                x * system[j, 0] + y * system[j, 1] + system[j, 4],
+                x * system[j, 2] + y * system[j, 3] + system[j, 5],
+            )
     return points
 
 

@@ -65,7 +65,7 @@ def played_grid(
         (played, np.float32), (played, np.float32), (played, np.uint32), (width * width, np.uint32)
     )
     grid = cells.reshape(width, width)
-    play(xs, ys, words, *coefficients(system), *key, np.uint32(stream))
+    play(xs, ys, words, *coefficients(system), *key, np.uint32(stream), True)
     return grid if _noted(grid, xs[:points], ys[:points], words[:points], np.float32(limit)) else None
 
 

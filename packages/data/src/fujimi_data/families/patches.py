@@ -102,9 +102,7 @@ def _show_grey(
 
 
 @compiled
-def _show_number(
-    numbers: _Grid, left: _Grid, middle: _Grid, right: _Grid, bits: _Grid, shift: np.uint32
-) -> None:
+def _show_number(numbers: _Grid, left: _Grid, middle: _Grid, right: _Grid, bits: _Grid, shift: np.uint32) -> None:
     for i in range(len(numbers)):
         latest = left[i] if left[i] > middle[i] else middle[i]
         latest = latest if latest > right[i] else right[i]
