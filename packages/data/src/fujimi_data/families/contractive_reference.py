@@ -16,7 +16,7 @@ from fujimi_data.families.density import (
     stamped,
 )
 from fujimi_data.families.ifs_orbit import System
-from fujimi_data.families.mersenne import Twister
+from fujimi_data.families.twister import Twister
 
 _Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
 from fujimi_data.families.ifs_picture import picture_of
-from fujimi_data.families.mersenne import Twister
 from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width, note
+from fujimi_data.families.twister import Twister
 
 # What the authors give numpy.random.seed before each picture.
 _ORBIT_SEED = 100

@@ -12,7 +12,7 @@ from fujimi_data.compiled import compiled
 from fujimi_data.families.chaos_game import BLOCK, coefficients, place_all, play
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
 from fujimi_data.families.keys import CLASS_STREAM, integer, real
-from fujimi_data.families.mersenne import Twister
+from fujimi_data.families.twister import Twister
 from fujimi_data.scratch import borrowed
 from fujimi_data.threefry import Pair, derived_key, words
 

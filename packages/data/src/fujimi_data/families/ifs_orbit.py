@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
-from fujimi_data.families.mersenne import Twister, fill_twister, fill_uniforms
+from fujimi_data.families.twister import Twister, fill_twister, fill_uniforms
 from fujimi_data.scratch import borrowed
 
 #: Shape (maps, 7): a, b, c, d, e, f of ``x' = a x + b y + e``, ``y' = c x + d y + f``, and the map's probability.

@@ -14,7 +14,7 @@ from fujimi_data.families.fractaldb_reference import drawn, patch_masks, referen
 from fujimi_data.families.ifs_orbit import System
 from fujimi_data.families.ifs_picture import check_drawing, flipped, picture_of, played_grid
 from fujimi_data.families.keys import CLASS_STREAM, check, class_key, real
-from fujimi_data.families.mersenne import Twister
+from fujimi_data.families.twister import Twister
 from fujimi_data.threefry import Pair, derived_key, words
 
 #: Side of the picture whose lit share decides [pixels].
