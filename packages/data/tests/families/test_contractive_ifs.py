@@ -58,13 +58,18 @@ def plain(**options: Any) -> NDArray[np.uint8]:
 
 
 def test_default_pictures_lie_where_those_of_the_definition_do() -> None:
-    for category in range(6):
+    likenesses, more = [], []
+    for category in range(12):
         system = class_system(class_key(3, category), least_maps=2, most_maps=4)
-        theirs = slow_densities(system, seed=0, points=10_000, pixels=48, patch=False)
-        ours = plain(category=category, pixels=48, points=10_000)
-        coarse = [picture.reshape(16, 3, 16, 3).any(axis=(1, 3)).ravel() for picture in (theirs > 0, ours > 0)]
-        assert np.corrcoef(*coarse)[0, 1] > 0.7
-        assert abs(coarse[0].mean() - coarse[1].mean()) < 0.03
+        theirs = slow_densities(system, seed=0, points=10_000, pixels=48, patch=False) > 0
+        ours = plain(category=category, pixels=48, points=10_000) > 0
+        coarse = [picture.reshape(16, 3, 16, 3).any(axis=(1, 3)).ravel() for picture in (theirs, ours)]
+        likenesses.append(np.corrcoef(*coarse)[0, 1])
+        more.append(ours.mean() / theirs.mean() - 1)
+    # where few points go, one more or less moves the frame
+    assert min(likenesses) > 0.5
+    assert np.median(likenesses) > 0.9
+    assert abs(np.median(more)) < 0.02
 
 
 def test_flips_are_the_eight_of_a_square() -> None:
