@@ -9,7 +9,7 @@ from fujimi_data.threefry import words
 from numpy.typing import NDArray
 
 KEY = (np.uint32(5), np.uint32(6))
-ORBITS = 4
+ORBITS = 32
 HALF = np.float64(0.5)
 # three maps to half the size: towards (0, 0), (1, 0) and (0, 1)
 SIERPINSKI = np.array([[HALF, 0, 0, HALF, e, f, 1 / 3] for e, f in ((0, 0), (HALF, 0), (0, HALF))])
@@ -35,8 +35,10 @@ def mapped(system: System, word: int, x: np.float32, y: np.float32) -> tuple[np.
     return x * a + y * b + e, x * c + y * d + f
 
 
-@pytest.mark.parametrize(("maps", "with_origin"), [(1, True), (2, True), (5, False), (8, True)])
-def test_each_point_is_mapped_to_the_fourth_after_it(maps: int, with_origin: bool) -> None:
+@pytest.mark.parametrize(
+    ("maps", "with_origin"), [(1, True), (2, True), (3, False), (4, True), (5, False), (7, True), (8, True)]
+)
+def test_each_point_is_mapped_to_the_thirty_second_after_it(maps: int, with_origin: bool) -> None:
     system = random_system(maps, maps)
     xs, ys, drawn = played(system, 2 * BLOCK, with_origin=with_origin)
 
@@ -46,27 +48,32 @@ def test_each_point_is_mapped_to_the_fourth_after_it(maps: int, with_origin: boo
     assert ((xs[0], ys[0]) == (0, 0)) == with_origin
 
 
-def test_orbits_take_512_steps_from_the_origin_before_they_are_seen() -> None:
+@pytest.mark.parametrize("with_origin", [False, True])
+def test_orbits_start_where_one_from_the_origin_passes(with_origin: bool) -> None:
     system = random_system(1, 3)
     pairs = words(KEY, stream=3, pairs=BLOCK // 2)
     # of a block, the first words of all pairs come before the second ones
-    unseen = np.concatenate((pairs[:, 0], pairs[:, 1])).reshape(-1, ORBITS)
-    xs, ys, _ = played(system, ORBITS, stream=3)
-    for orbit in range(1, ORBITS):
-        x = y = np.float32(0)
-        for word in unseen[:, orbit].tolist():
-            x, y = mapped(system, word, x, y)
-        assert (xs[orbit], ys[orbit]) == (x, y)
-    assert (xs[0], ys[0]) == (0, 0)
+    unseen = np.concatenate((pairs[:, 0], pairs[:, 1])).tolist()
+    x = y = np.float32(0)
+    passed = []
+    for word in unseen:
+        passed.append((x, y))
+        x, y = mapped(system, word, x, y)
+    xs, ys, _ = played(system, ORBITS, stream=3, with_origin=with_origin)
+    starts = passed[512 : 512 + 32 * 16 : 16]
+    if with_origin:
+        starts[0] = (np.float32(0), np.float32(0))
+    assert list(zip(xs, ys, strict=True)) == starts
 
 
 def test_maps_are_chosen_as_often_as_is_probable() -> None:
     # by what they add, points tell which map they come from
-    system = np.array([[0, 0, 0, 0, number, 0, p] for number, p in enumerate((0.1, 0.0, 0.5, 0.05, 0.35))])
-    xs, _, _ = played(system, 100_000, with_origin=False)
-    counts = np.bincount(xs.astype(int), minlength=5)
-    deviations = np.sqrt(100_000 * system[:, 6] * (1 - system[:, 6]))
-    assert np.all(np.abs(counts - 100_000 * system[:, 6]) <= 5 * deviations)
+    for probabilities in ((0.1, 0.9), (0.25, 0.0, 0.75), (0.1, 0.4, 0.3, 0.2), (0.1, 0.0, 0.5, 0.05, 0.35)):
+        shares = np.array(probabilities)
+        xs, _, _ = played(np.array([[0, 0, 0, 0, number, 0, p] for number, p in enumerate(shares)]), 100_000)
+        counts = np.bincount(xs[ORBITS:].astype(int), minlength=len(shares))
+        deviations = np.sqrt(100_000 * shares * (1 - shares))
+        assert np.all(np.abs(counts - (100_000 - ORBITS) * shares) <= 5 * deviations)
 
 
 def test_sierpinskis_triangle_is_pascals_modulo_2() -> None:

@@ -1,4 +1,4 @@
-"""The chaos game: points of two-dimensional iterated function systems, four orbits at a time."""
+"""The chaos game: points of two-dimensional iterated function systems, 32 orbits at a time."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,21 @@ MOST_MAPS = 8
 LARGEST = 1e30
 #: Points are played in blocks of so many.
 BLOCK = 2048
+#: Orbits that take turns.
+ORBITS = 32
 _PAIRS = BLOCK // 2
-_ORBITS = 4
-_WORDS = 2.0**32
+# Steps before the points that orbits start from, and between these.
+_UNSEEN, _APART = 512, 16
+# A map that only the last word would choose is none.
+_LAST = 2**32 - 1
 _INFINITY = 0x7F800000
 # the largest picture, divided by this, is still a number
 _LEAST_SPAN = 1e-30
 
 _Floats = NDArray[np.float32]
 _Words = NDArray[np.uint32]
+_Two = tuple[np.float32, np.float32]
+_Four = tuple[np.float32, np.float32, np.float32, np.float32]
 
 
 def coefficients(system: System) -> tuple[_Floats, _Words]:
@@ -34,8 +40,8 @@ def coefficients(system: System) -> tuple[_Floats, _Words]:
     maps = np.empty((MOST_MAPS, 6), dtype=np.float32)
     maps[: len(system)] = system[:, :6]
     maps[len(system) :] = system[-1, :6]
-    bounds = np.full(MOST_MAPS - 1, _WORDS - 1)
-    bounds[: len(system) - 1] = np.minimum(np.ceil(np.cumsum(system[:-1, 6]) * _WORDS), _WORDS - 1)
+    bounds = np.full(MOST_MAPS - 1, float(_LAST))
+    bounds[: len(system) - 1] = np.minimum(np.ceil(np.cumsum(system[:-1, 6]) * 2.0**32), _LAST)
     return maps, bounds.astype(np.uint32)
 
 
@@ -53,8 +59,8 @@ def play(
 ) -> None:
     """Write points of a system, and the random words that chose their maps.
 
-    A single orbit waits for its own arithmetic. Four orbits do not; they take turns, point by point. All start from the
-    origin and take 512 steps before they are written.
+    A single orbit waits for its own arithmetic. Here 32 orbits take turns, point by point. One that comes from the
+    origin passes their first points: after 512 steps, and each 16 steps from there on.
 
     Args:
         xs: Written; a whole number of blocks of 2048 points.
@@ -65,36 +71,116 @@ def play(
         key_0: First half of the key of the random words.
         key_1: Second half of the key.
         stream: Which sequence of the key.
-        with_origin: Whether the first orbit then starts from the origin again: the points are those of one orbit from
-            there, cut into four. Otherwise they lie where orbits end up.
+        with_origin: Whether the first orbit starts from the origin instead: the points are those of one orbit from
+            there, cut into 32. Otherwise they lie where orbits end up.
     """
-    chosen = np.empty(BLOCK, dtype=np.uint32)
-    x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = np.float32(0)
-    for played in range(len(xs) // BLOCK + 1):
-        # the first block's place is the second's: the steps that are not to be seen
-        start = max(played - 1, 0) * BLOCK
+    _fill_block(words[:BLOCK], key_0, key_1, stream, 0)
+    _start(xs, ys, words, maps, bounds)
+    if with_origin:
+        xs[0] = ys[0] = np.float32(0)
+    points = len(xs)
+    for start in range(0, points, BLOCK):
         block = words[start : start + BLOCK]
-        fill_words(block[:_PAIRS], block[_PAIRS:], key_0, key_1, stream, np.uint32(played * _PAIRS))
-        _choose(chosen, block, bounds)
-        if played == 1 and with_origin:
-            x0 = y0 = np.float32(0)
-        for step in range(0, BLOCK, _ORBITS):
-            i = start + step
-            xs[i], ys[i], xs[i + 1], ys[i + 1] = x0, y0, x1, y1
-            xs[i + 2], ys[i + 2], xs[i + 3], ys[i + 3] = x2, y2, x3, y3
-            x0, y0 = _mapped(x0, y0, maps, chosen[step])
-            x1, y1 = _mapped(x1, y1, maps, chosen[step + 1])
-            x2, y2 = _mapped(x2, y2, maps, chosen[step + 2])
-            x3, y3 = _mapped(x3, y3, maps, chosen[step + 3])
+        _fill_block(block, key_0, key_1, stream, start // BLOCK + 1)
+        end = min(start + BLOCK, points - ORBITS)
+        _follow(xs[start : end + ORBITS], ys[start : end + ORBITS], block[: end - start], maps, bounds)
 
 
 @compiled
-def _choose(chosen: _Words, words: _Words, bounds: _Words) -> None:
-    for i in range(len(chosen)):
-        j = np.uint32(0)
-        for k in range(MOST_MAPS - 1):
-            j += np.uint32(words[i] >= bounds[k])
-        chosen[i] = j
+def _fill_block(block: _Words, key_0: np.uint32, key_1: np.uint32, stream: np.uint32, number: int) -> None:
+    fill_words(block[:_PAIRS], block[_PAIRS:], key_0, key_1, stream, np.uint32(number * _PAIRS))
+
+
+@compiled
+def _start(xs: _Floats, ys: _Floats, words: _Words, maps: _Floats, bounds: _Words) -> None:
+    x = y = np.float32(0)
+    for step in range(_UNSEEN + ORBITS * _APART):
+        if step >= _UNSEEN and (step - _UNSEEN) % _APART == 0:
+            orbit = (step - _UNSEEN) // _APART
+            xs[orbit], ys[orbit] = x, y
+        x, y = _mapped(x, y, maps, _chosen(words[step], bounds))
+
+
+@compiled
+def _follow(xs: _Floats, ys: _Floats, words: _Words, maps: _Floats, bounds: _Words) -> None:
+    """Write the points after the first 32."""
+    # to choose among few numbers, many orbits at a time, is sooner done than to look them up
+    a, b, c, d, e, f = maps[:, 0], maps[:, 1], maps[:, 2], maps[:, 3], maps[:, 4], maps[:, 5]
+    if bounds[1] == _LAST:
+        _follow_two(xs, ys, words, bounds[0], _two(a), _two(b), _two(c), _two(d), _two(e), _two(f))
+    elif bounds[3] == _LAST:
+        limits = bounds[0], bounds[1], bounds[2]
+        _follow_four(xs, ys, words, limits, _four(a), _four(b), _four(c), _four(d), _four(e), _four(f))
+    else:
+        _follow_many(xs, ys, words, maps, bounds)
+
+
+@compiled
+def _two(values: _Floats) -> _Two:
+    return values[0], values[1]
+
+
+@compiled
+def _four(values: _Floats) -> _Four:
+    return values[0], values[1], values[2], values[3]
+
+
+@compiled
+def _follow_two(
+    xs: _Floats, ys: _Floats, words: _Words, limit: np.uint32, a: _Two, b: _Two, c: _Two, d: _Two, e: _Two, f: _Two
+) -> None:
+    for i in range(len(words)):
+        x, y, second = xs[i], ys[i], words[i] >= limit
+        xs[i + ORBITS] = x * _either(second, a) + y * _either(second, b) + _either(second, e)
+        ys[i + ORBITS] = x * _either(second, c) + y * _either(second, d) + _either(second, f)
+
+
+@compiled
+def _either(second: bool, values: _Two) -> np.float32:
+    return values[1] if second else values[0]
+
+
+@compiled
+def _follow_four(
+    xs: _Floats,
+    ys: _Floats,
+    words: _Words,
+    limits: tuple[np.uint32, np.uint32, np.uint32],
+    a: _Four,
+    b: _Four,
+    c: _Four,
+    d: _Four,
+    e: _Four,
+    f: _Four,
+) -> None:
+    for i in range(len(words)):
+        x, y, word = xs[i], ys[i], words[i]
+        xs[i + ORBITS] = x * _one_of(word, limits, a) + y * _one_of(word, limits, b) + _one_of(word, limits, e)
+        ys[i + ORBITS] = x * _one_of(word, limits, c) + y * _one_of(word, limits, d) + _one_of(word, limits, f)
+
+
+@compiled
+def _one_of(word: np.uint32, limits: tuple[np.uint32, np.uint32, np.uint32], values: _Four) -> np.float32:
+    value = values[1] if word >= limits[0] else values[0]
+    value = values[2] if word >= limits[1] else value
+    return values[3] if word >= limits[2] else value
+
+
+@compiled
+def _follow_many(xs: _Floats, ys: _Floats, words: _Words, maps: _Floats, bounds: _Words) -> None:
+    chosen = np.empty(len(words), dtype=np.uint32)
+    for i in range(len(words)):
+        chosen[i] = _chosen(words[i], bounds)
+    for i in range(len(words)):
+        xs[i + ORBITS], ys[i + ORBITS] = _mapped(xs[i], ys[i], maps, chosen[i])
+
+
+@compiled
+def _chosen(word: np.uint32, bounds: _Words) -> np.uint32:
+    j = np.uint32(0)
+    for k in range(MOST_MAPS - 1):
+        j += np.uint32(word >= bounds[k])
+    return j
 
 
 @compiled
