@@ -112,7 +112,17 @@ def picture_of(grid: _Grid, *, draw: str, colour: bool) -> _Picture:
     numbers = patch_numbers(grid, pixels) if draw == "patch" else point_numbers(grid, pixels)
     if not colour:
         return np.where(numbers, np.uint8(GREY), np.uint8(0))
-    return PALETTE[np.where(numbers, (numbers - 1) % _COLOURS, _COLOURS)]
+    return _coloured(numbers, PALETTE)
+
+
+@compiled
+def _coloured(numbers: _Grid, palette: _Picture) -> _Picture:
+    picture = np.zeros((*numbers.shape, 3), dtype=np.uint8)
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            if numbers[row, column]:
+                picture[row, column] = palette[(numbers[row, column] - np.uint32(1)) % np.uint32(_COLOURS)]
+    return picture
 
 
 def flipped(picture: _Picture, flip: int) -> _Picture:
@@ -127,14 +137,14 @@ def flipped(picture: _Picture, flip: int) -> _Picture:
 
 
 def _palette() -> _Picture:
-    """The authors' 128 colours around the circle of hues, and black.
+    """The authors' 128 colours around the circle of hues.
 
     Source:
         Repository FractalDB-Pretrained-ResNet-PyTorch, ``fractal_renderer/ifs_function.py``, ``convert_color``:
         saturation and intensity are 0.75; its order of channels, said to be BGR, is stored as RGB.
     """
     saturation = intensity = 0.75
-    colours = np.zeros((_COLOURS + 1, 3), dtype=np.uint8)
+    colours = np.empty((_COLOURS, 3), dtype=np.uint8)
     for i in range(_COLOURS):
         place = 3.0 / math.pi * (2.0 * math.pi * (i / _COLOURS))
         sixth = math.floor(place)
@@ -154,5 +164,5 @@ def _palette() -> _Picture:
     return colours
 
 
-#: Colours of points 0 to 127, then of what is dark.
+#: Colours of points 0 to 127.
 PALETTE = _palette()
