@@ -82,6 +82,8 @@ def test_info_shows_the_recipe(plugins: Plugins, directory: Path, capsys: pytest
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
         "family": "speckles",
+        "options": {},
+        "codec": "png",
         "seed": 7,
         "classes": 4,
         "instances": 3,
@@ -134,9 +136,27 @@ def test_what_is_no_dataset_is_one_line(
 @pytest.mark.parametrize(
     ("verb", "options"),
     [
-        ("generate", {"--classes", "--instances", "--pixels", "--out", "--seed", "--samples-per-shard"}),
+        (
+            "generate",
+            {
+                "--classes",
+                "--codec",
+                "--estimate",
+                "--instances",
+                "--option",
+                "--out",
+                "--part",
+                "--pixels",
+                "--samples-per-shard",
+                "--seed",
+            },
+        ),
+        ("families", set()),
+        ("show", {"--classes", "--instances", "--option", "--out", "--pixels", "--seed"}),
         ("info", {"--json"}),
         ("verify", {"--json"}),
+        ("pack", {"--codec", "--out", "--shard-bytes"}),
+        ("unpack", {"--out"}),
     ],
 )
 def test_options_are_these(plugins: Plugins, capsys: pytest.CaptureFixture[str], verb: str, options: set[str]) -> None:

@@ -9,30 +9,28 @@ import numpy as np
 import pytest
 from fujimi_core.errors import FujimiError, PluginError, RunError
 from fujimi_core.offers import Generator
-from fujimi_data.generation import Generation, generate
-from fujimi_data.manifest import load
+from fujimi_data.generation import generate, recipe_of
+from fujimi_data.shards.manifest import FILE, load
 from numpy.typing import NDArray
 
-SIZES = {"classes": 4, "instances": 3, "pixels": 16, "seed": 7, "samples_per_shard": 5}
+from .conftest import make
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
 from fujimi_core.offers import Generator
-from fujimi_data.generation import generate
+from fujimi_data.generation import generate, recipe_of
 
 def render(*, seed, category, instance, pixels):
     if (category, instance) == (0, 2):
         os.kill(os.getpid(), signal.SIGKILL)
     return np.random.default_rng([seed, category, instance]).integers(0, 256, (pixels, pixels), dtype=np.uint8)
 
-sizes = dict(classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5, workers=1)
-generate(Generator(name="speckles", summary="", render=render), Path(sys.argv[1]), **sizes)
+generator = Generator(name="speckles", summary="", render=render)
+recipe = recipe_of(generator, classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5)
+generate(generator, recipe, Path(sys.argv[1]), workers=1)
 """
-
-
-def make(generator: Generator, out: Path, **changes: int) -> Generation:
-    return generate(generator, out, **{**SIZES, **changes})
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -43,7 +41,13 @@ def test_the_bytes_do_not_depend_on_the_workers(directory: Path, tmp_path: Path,
     make(generator, tmp_path / "b", workers=1)
     make(generator, tmp_path / "c", workers=7)
     assert files(tmp_path / "b") == files(tmp_path / "c") == files(directory)
-    assert sorted(files(directory)) == ["dataset.json", "shard-00000.tar", "shard-00001.tar", "shard-00002.tar"]
+    assert sorted(files(directory)) == [
+        "dataset.index",
+        "dataset.json",
+        "shard-00000.tar",
+        "shard-00001.tar",
+        "shard-00002.tar",
+    ]
 
 
 def test_a_killed_run_goes_on_where_it_was(directory: Path, tmp_path: Path, generator: Generator) -> None:
@@ -140,7 +144,7 @@ def test_a_generator_that_fails_is_named(tmp_path: Path) -> None:
 def test_a_generator_that_gives_something_else_is_named(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"'broken', class 0, instance 0: gave uint8 \(16, 15\)"):
         make(Generator(name="broken", summary="", render=too_small), tmp_path)
-    assert load(tmp_path).shards == ()
+    assert load(tmp_path / FILE).shards == ()
 
 
 def test_few_samples_are_drawn_ahead_of_the_disk(tmp_path: Path, generator: Generator) -> None:
@@ -158,5 +162,6 @@ def test_few_samples_are_drawn_ahead_of_the_disk(tmp_path: Path, generator: Gene
         assert len(drawn) <= sum(written) + 4 * 8
 
     slow = Generator(name="slow", summary="", render=render)
-    generate(slow, tmp_path, classes=200, instances=1, pixels=16, workers=2, progress=progress)
+    recipe = recipe_of(slow, classes=200, instances=1, pixels=16, samples_per_shard=200)
+    generate(slow, recipe, tmp_path, workers=2, progress=progress)
     assert sum(written) == 200

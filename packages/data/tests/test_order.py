@@ -95,7 +95,7 @@ def test_neighbours_in_an_epoch_are_not_neighbours_in_the_dataset() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"global_batch": 10, "world_size": 4}, "does not divide into 4 ranks"),
+        ({"global_batch": 3, "world_size": 4}, "leaves nothing to some of 4 ranks"),
         ({"rank": 2, "world_size": 2}, "rank 2 of 2"),
         ({"rank": -1}, "rank -1 of 1"),
         ({"samples": 0}, "at least 1"),

@@ -3,14 +3,15 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from fujimi_core.errors import JobError
 from fujimi_core.job import DataSpec, Job
-from fujimi_data.dataset import ShardDataset
 from fujimi_data.errors import ShardError
 from fujimi_data.loader import Batch, BatchLoader
-from fujimi_data.manifest import load
+from fujimi_data.shards.dataset import ShardDataset
+from fujimi_data.shards.manifest import FILE, load
 from fujimi_data.tokens import TokenBatch, TokenDataset, TokenLoader
 
 Loader = BatchLoader | TokenLoader
@@ -28,7 +29,7 @@ def open_loader(job: Job, *, reader: int, readers: int, first_step: int) -> Load
     Raises:
         JobError: If there is no dataset, it holds something else than the job says, or it is damaged.
     """
-    order = {
+    order: dict[str, Any] = {
         "seed": job.seed,
         "global_batch": job.batch_on(readers) * readers,
         "rank": reader,
@@ -61,7 +62,7 @@ def _pictures(job: Job) -> ShardDataset:
     """The job's shards, if they hold what it says."""
     spec = job.data
     dataset = ShardDataset(spec.path)
-    recipe = dataset.manifest.recipe
+    recipe = dataset.manifest.origin
     for key in ("family", "classes", "instances", "pixels"):
         found, wanted = getattr(recipe, key), getattr(spec, key)
         if found != wanted:
@@ -91,6 +92,8 @@ def _command(spec: DataSpec, *, out: str) -> str:
     )
     if out == spec.path:
         with contextlib.suppress(ShardError):
-            recipe = load(Path(out)).recipe
+            recipe = load(Path(out) / FILE).recipe
+            if recipe is None:
+                return command
             command += f" --seed {recipe.seed} --samples-per-shard {recipe.samples_per_shard}"
     return command

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fujimi_data.sample import PIXELS
+from fujimi_data.shards.manifest import PIXELS
 from fujimi_data.threefry import Pair, derived_key
 
 _WORDS = 2**32
