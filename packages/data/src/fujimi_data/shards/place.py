@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.shards.manifest import ShardEntry
 
+_NOT_FOUND = 404
+
 
 class Place(Protocol):
     """Gives the files of a dataset."""
@@ -111,7 +113,9 @@ class Remote:
             with fsspec.open(url, "rb") as source:
                 while block := source.read(2**24):
                     written.write(block)
-        except FileNotFoundError:
-            raise ShardError(Damage(shard=url, what="missing")) from None
         except Exception as wrong:  # each file system has errors of its own
-            raise ShardError(Damage(shard=url, what=f"cannot be fetched: {wrong}")) from wrong
+            # that of HTTP finds no file where nobody answers, either
+            why = wrong.__cause__ if isinstance(wrong, FileNotFoundError) else wrong
+            missing = why is None or isinstance(why, FileNotFoundError) or getattr(why, "status", None) == _NOT_FOUND
+            what = "missing" if missing else f"cannot be fetched: {why}"
+            raise ShardError(Damage(shard=url, what=what)) from wrong
