@@ -16,7 +16,20 @@ from fujimi_data import commands
 def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
-        _family("visualatom", "closed waves around a point (Takashima et al., CVPR 2023)"),
+        _family(
+            "rcdb",
+            "radial contours: polygons around a point (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
+        _family(
+            "visualatom",
+            "closed waves around a point (Takashima et al., CVPR 2023)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
     ]
 
 

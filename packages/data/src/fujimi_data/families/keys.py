@@ -1,6 +1,7 @@
 """Random numbers of a picture: functions of seed, class and instance alone."""
 
 import numpy as np
+from fujimi_core.errors import unknown
 
 from fujimi_data.sample import PIXELS
 from fujimi_data.threefry import Pair, derived_key
@@ -8,6 +9,8 @@ from fujimi_data.threefry import Pair, derived_key
 _WORDS = 2**32
 #: The last sequence of a class's key gives its parameters, the others are its instances.
 CLASS_STREAM = _WORDS - 1
+#: Whose random numbers pictures are drawn with: ours, or those of the authors' programs in their order.
+MODES = ("default", "reference")
 
 
 def class_key(seed: int, category: int) -> Pair:
@@ -39,3 +42,13 @@ def check(*, seed: int, category: int, instance: int, pixels: int) -> None:
     ):
         if not low <= value <= high:
             raise ValueError(f"{name} is {value}; it must be from {low} to {high}")
+
+
+def check_mode(mode: str) -> None:
+    """Check the mode of a family that has one.
+
+    Raises:
+        ValueError: If it is not a known one.
+    """
+    if mode not in MODES:
+        raise ValueError(unknown("mode", mode, MODES))
