@@ -17,6 +17,16 @@ def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
         _family(
+            "exfractaldb",
+            "clouds of points of fractals in space, from many sides (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            views="random",
+            models=145,
+            model_views=12,
+            redraw=True,
+        ),
+        _family(
             "rcdb",
             "radial contours: polygons around a point (Kataoka et al., CVPR 2022)",
             mode="default",

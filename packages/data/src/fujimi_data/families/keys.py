@@ -1,5 +1,7 @@
 """Random numbers of a picture: functions of seed, class and instance alone."""
 
+from functools import lru_cache
+
 import numpy as np
 from fujimi_core.errors import unknown
 
@@ -13,6 +15,7 @@ CLASS_STREAM = _WORDS - 1
 MODES = ("default", "reference")
 
 
+@lru_cache(maxsize=4096)
 def class_key(seed: int, category: int) -> Pair:
     """Key of all random words of a class."""
     return derived_key((np.uint32(seed % _WORDS), np.uint32(seed // _WORDS)), category)
