@@ -27,6 +27,13 @@ def fujimi_generators() -> Sequence[Generator]:
             redraw=True,
         ),
         _family(
+            "newton",
+            "basins of Newton's method for polynomials, by root and steps",
+            colour=False,
+            degree=0,
+            iterations=48,
+        ),
+        _family(
             "rcdb",
             "radial contours: polygons around a point (Kataoka et al., CVPR 2022)",
             mode="default",

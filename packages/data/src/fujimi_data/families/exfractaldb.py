@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
 from fujimi_data.families import exfractaldb_reference
+from fujimi_data.families.colours import bright_colours
 from fujimi_data.families.ifs3d import draw_cloud, draw_cloud_in_colour, fill_cloud, normalise, probabilities
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key
 from fujimi_data.threefry import Pair, fill_words, threefry, words
@@ -128,7 +129,8 @@ def render(
     heading, height = view_of(key, instance, orbit=views == "orbit", model_views=model_views)
     if not colour:
         return draw_cloud(model.points, heading, height, pixels)
-    return draw_cloud_in_colour(model.points, model.chosen, _colours(key, instance), heading, height, pixels)
+    colours = bright_colours(words(key, stream=instance, first=1, pairs=_MOST_MAPS)[:, 0])
+    return draw_cloud_in_colour(model.points, model.chosen, colours, heading, height, pixels)
 
 
 def _shown(key: Pair, first: int, models: int, redraw: bool) -> Model:
@@ -217,11 +219,3 @@ def view_of(key: Pair, instance: int, *, orbit: bool, model_views: int) -> tuple
 def _view(key_0: np.uint32, key_1: np.uint32, instance: np.uint32) -> tuple[float, float]:
     word_0, word_1 = threefry(key_0, key_1, instance, np.uint32(0))
     return word_0 * (2 * math.pi / 2.0**32), word_1 * 2.0**-31 - 1.0
-
-
-def _colours(key: Pair, instance: int) -> NDArray[np.uint8]:
-    """A bright colour for each map."""
-    drawn = words(key, stream=instance, first=1, pairs=8)[:_MOST_MAPS].astype(np.uint64)
-    channels = np.stack([drawn[:, 0] & 255, drawn[:, 0] >> 8 & 255, drawn[:, 0] >> 16 & 255], axis=1) + 1
-    colours: NDArray[np.uint8] = (channels * 255 // channels.max(axis=1, keepdims=True)).astype(np.uint8)
-    return colours
