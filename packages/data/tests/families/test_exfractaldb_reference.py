@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fujimi_data.families.exfractaldb import render
 from fujimi_data.families.exfractaldb_reference import WEIGHTS, draw, model, reference_order, search
-from fujimi_data.families.mersenne import reference_source
+from fujimi_data.families.program import reference_source
 from numpy.typing import NDArray
 
 # What the authors' programs (masora1030/CVPR2022-Pretrained-ViT-PyTorch, 7a28054) gave with numpy 2.4 and Mesa 22.3.6:

@@ -6,9 +6,9 @@ from itertools import islice
 import numpy as np
 import pytest
 from fujimi_data.families.keys import class_key
-from fujimi_data.families.mersenne import reference_source
 from fujimi_data.families.orbits import draw_orbits
 from fujimi_data.families.perlin import pnoise1 as our_pnoise1
+from fujimi_data.families.program import reference_source
 from fujimi_data.families.visualatom import atom_of, orbits_of, reference_pictures, render, view_of
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
 from fujimi_data.families.ifs3d import ANGLE, DISTANCE, NEAR
-from fujimi_data.families.mersenne import reference_source
+from fujimi_data.families.program import reference_source
 
 _Floats = NDArray[np.float64]
 _POINTS = 10_000
@@ -57,7 +57,7 @@ def picture(
 
     The class is number ``category`` that ``search`` finds from ``numpy.random.RandomState(seed)``: to draw one, all
     before it are searched for once, in some 0.02 s each. A model's numbers come from ``numpy.random.RandomState([seed,
-    category, model])``, a view's from ``mersenne.reference_source``. A model that is not a number is black; the
+    category, model])``, a view's from ``program.reference_source``. A model that is not a number is black; the
     authors' programs leave it out.
 
     Raises:

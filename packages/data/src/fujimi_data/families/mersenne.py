@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SEEDS = 2**64
-_CATEGORIES = 2**32
-
 
 class Mersenne:
     """The numbers that a ``random.Random`` would give from its present state; it stays as it is.
@@ -66,13 +63,3 @@ def drawn_from(source: random.Random) -> Iterator[Mersenne]:
     numbers = Mersenne(source)
     yield numbers
     numbers.hand_back(source)
-
-
-def reference_source(*, seed: int, category: int, instance: int | None = None) -> random.Random:
-    """Random numbers of a class or, with ``instance``, of a picture, when pictures are drawn in any order.
-
-    It is ``random.Random(seed + 2**64 * category)`` of a class, and ``random.Random(seed + 2**64 * category + 2**96 *
-    (1 + instance))`` of a picture.
-    """
-    picture = 0 if instance is None else 1 + instance
-    return random.Random(seed + _SEEDS * (category + _CATEGORIES * picture))

@@ -86,12 +86,14 @@ def draw_orbits(
         first: Pair of words for the first vertex of the first orbit: word 0 gives u along x, word 1 along y.
     """
     ring = _ring(orbits)
-    words = np.empty((2, orbits.vertices), dtype=np.uint32)
-    noise = np.empty((2, orbits.vertices), dtype=np.float32)
+    # whole vectors: a few words more than are needed cost less than to stop in between
+    count = orbits.vertices + 7 & ~7
+    words = np.empty((2, count), dtype=np.uint32)
+    noise = np.empty((2, count), dtype=np.float32)
     for orbit in range(len(inks)):
         fill_words(words[0], words[1], key_0, key_1, stream, np.uint32(first + orbit * orbits.vertices))
         for axis in range(2):
-            for v in range(orbits.vertices):
+            for v in range(count):
                 noise[axis, v] = np.float32(words[axis, v] * (NOISE_SPAN / _WORDS))
             _take_noise(noise[axis], noise[axis])
         _draw_orbit(picture, orbits, ring, noise, inks[orbit])

@@ -9,10 +9,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_data.compiled import compiled
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.mersenne import Mersenne, drawn_from, reference_source
+from fujimi_data.families.mersenne import Mersenne
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
 from fujimi_data.families.polyline import Inks
+from fujimi_data.families.program import Program
 from fujimi_data.threefry import Pair, words
 
 #: Side of the picture that lengths are given for [pixels].
@@ -78,7 +80,7 @@ def render(
         instance: Picture of the class, 0 to ``2**32 - 2``.
         pixels: Side of the picture, 16 to 16,384; in reference mode an even number.
         mode: ``default``: random numbers are ours, and depend on nothing but the arguments. ``reference``: the authors'
-            program, pixel by pixel, with its random numbers from ``mersenne.reference_source``: those of the class give
+            program, pixel by pixel, with its random numbers from ``program.reference_source``: those of the class give
             its parameters and the view of instance 0, those of the instance its polygons, and the view before them if
             it is another; ``reference_pictures`` gives all pictures of a run of the program.
         colour: Draw each polygon in red, green and blue of its own; the authors have greys only, and so has the
@@ -99,7 +101,8 @@ def render(
     if mode == "reference":
         if colour:
             raise ValueError("colour is True; it must be False in reference mode")
-        return _reference(seed=seed, category=category, instance=instance, pixels=pixels)
+        _check_even(pixels)
+        return PROGRAM.picture(seed=seed, category=category, instance=instance, pixels=pixels)
     key = class_key(seed, category)
     contours = contours_of(key)
     canvas = CANVAS if scaled else pixels
@@ -126,23 +129,7 @@ def reference_pictures(
         ValueError: If ``pixels`` is odd.
     """
     _check_even(pixels)
-    for category in classes:
-        with drawn_from(source) as numbers:
-            contours, view = _first(numbers, pixels)
-        for instance in range(instances):
-            with drawn_from(source) as numbers:
-                picture = _next_picture(numbers, contours, view, pixels)
-                view = _next_view(numbers, pixels)
-            yield category, instance, picture
-
-
-def _reference(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
-    _check_even(pixels)
-    contours, view = _first(Mersenne(reference_source(seed=seed, category=category)), pixels)
-    numbers = Mersenne(reference_source(seed=seed, category=category, instance=instance))
-    if instance:
-        view = _next_view(numbers, pixels)
-    return _next_picture(numbers, contours, view, pixels)
+    return PROGRAM.run(source, classes=classes, instances=instances, pixels=pixels)
 
 
 def _check_even(pixels: int) -> None:
@@ -150,8 +137,8 @@ def _check_even(pixels: int) -> None:
         raise ValueError(f"pixels is {pixels}; it must be even in reference mode, whose greys go up to half of it")
 
 
-def _first(numbers: Mersenne, pixels: int) -> tuple[Contours, View]:
-    """A class, and the view of its first picture, whose radius is drawn before its factors and not after."""
+def next_class(numbers: Mersenne, pixels: int) -> tuple[Contours, View]:
+    """Draw a class, and the view of its first picture, as the authors' program does."""
     vertices = 0
     while not _VERTICES_LEAST <= vertices <= _VERTICES_MOST:
         vertices = int(numbers.exponential(1 / _VERTICES_MEAN))
@@ -163,7 +150,8 @@ def _first(numbers: Mersenne, pixels: int) -> tuple[Contours, View]:
     return contours, View(radius=radius, oval_x=oval_x, oval_y=oval_y, centre_x=centre_x, centre_y=centre_y)
 
 
-def _next_view(numbers: Mersenne, pixels: int) -> View:
+def next_view(numbers: Mersenne, pixels: int) -> View:
+    """Draw the view of another picture; only that of the first has its radius drawn before its factors."""
     oval_x, oval_y = numbers.real(1, 2), numbers.real(1, 2)
     radius = numbers.integer(0, 100)
     centre_y, centre_x = _next_centre(numbers, pixels), _next_centre(numbers, pixels)
@@ -174,7 +162,8 @@ def _next_centre(numbers: Mersenne, pixels: int) -> float:
     return (pixels + numbers.integer(-_SPREAD, _SPREAD)) / 2
 
 
-def _next_picture(numbers: Mersenne, contours: Contours, view: View, pixels: int) -> NDArray[np.uint8]:
+def next_picture(numbers: Mersenne, contours: Contours, view: View, pixels: int) -> NDArray[np.uint8]:
+    """Draw a picture, as the authors' program does."""
     inks = np.empty(contours.polygons, dtype=np.uint8)
     places = np.empty((contours.polygons, 2 * contours.vertices), dtype=np.float32)
     for polygon in range(contours.polygons):
@@ -185,6 +174,10 @@ def _next_picture(numbers: Mersenne, contours: Contours, view: View, pixels: int
     orbits = orbits_of(contours, view, scale=1.0)
     draw_orbits_at(picture, orbits, inks, places.reshape(contours.polygons, 2, contours.vertices))
     return picture
+
+
+#: The authors' program.
+PROGRAM = Program(next_class=next_class, next_view=next_view, next_picture=next_picture)
 
 
 def orbits_of(contours: Contours, view: View, *, scale: float) -> Orbits:
@@ -235,7 +228,7 @@ def view_of(
 ) -> tuple[View, Inks]:
     """Draw the view of one picture of a class, and an ink for each polygon."""
     draws = words(key, stream=instance, pairs=_VIEW_PAIRS + contours.polygons)
-    centre_x, centre_y, radius, oval_x, oval_y, _ = (int(word) for word in draws[:_VIEW_PAIRS].reshape(-1))
+    (centre_x, centre_y), (radius, oval_x), (oval_y, _) = draws[:_VIEW_PAIRS].tolist()
     view = View(
         radius=integer(radius, 0, 100),
         oval_x=real(oval_x, 1.0, 2.0),
@@ -244,7 +237,13 @@ def view_of(
         centre_y=(canvas + integer(centre_y, -_SPREAD, _SPREAD)) / 2,
     )
     drawn = draws[_VIEW_PAIRS:, 0]
-    if colour:
-        return view, drawn >> np.uint32(8)
-    greys = drawn.astype(np.uint64) * np.uint64(canvas // 2 + 1) >> np.uint64(32)
-    return view, np.minimum(greys, np.uint64(255)).astype(np.uint8)
+    return view, drawn >> np.uint32(8) if colour else _greys(drawn, canvas // 2)
+
+
+@compiled
+def _greys(drawn: NDArray[np.uint32], highest: int) -> NDArray[np.uint8]:
+    """Levels from 0 to the highest, those beyond 255 cut off, as Pillow takes them."""
+    greys = np.empty(len(drawn), dtype=np.uint8)
+    for i in range(len(drawn)):
+        greys[i] = min(np.uint64(drawn[i]) * np.uint64(highest + 1) >> np.uint64(32), np.uint64(255))
+    return greys

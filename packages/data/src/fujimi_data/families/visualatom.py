@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.mersenne import Mersenne, drawn_from, reference_source
+from fujimi_data.families.mersenne import Mersenne
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
 from fujimi_data.families.polyline import Inks
+from fujimi_data.families.program import Program
 from fujimi_data.threefry import Pair, words
 
 #: Side of the picture that lengths are given for [pixels].
@@ -73,7 +74,7 @@ def render(
         instance: Picture of the class, 0 to ``2**32 - 2``.
         pixels: Side of the picture, 16 to 16,384.
         mode: ``default``: random numbers are ours, and depend on nothing but the arguments. ``reference``: the authors'
-            program, pixel by pixel, with its random numbers from ``mersenne.reference_source``: those of the class give
+            program, pixel by pixel, with its random numbers from ``program.reference_source``: those of the class give
             its parameters and the centre of instance 0, those of the instance its orbits, and the centre before them if
             it is another; ``reference_pictures`` gives all pictures of a run of the program.
         colour: Draw each orbit in red, green and blue of its own; the authors have greys only, and so has the reference
@@ -94,7 +95,7 @@ def render(
     if mode == "reference":
         if colour:
             raise ValueError("colour is True; it must be False in reference mode")
-        return _reference(seed=seed, category=category, instance=instance, pixels=pixels)
+        return PROGRAM.picture(seed=seed, category=category, instance=instance, pixels=pixels)
     key = class_key(seed, category)
     atom = atom_of(key)
     canvas = CANVAS if scaled else pixels
@@ -117,32 +118,18 @@ def reference_pictures(
         instances: Pictures a class.
         pixels: Side of a picture.
     """
-    for category in classes:
-        with drawn_from(source) as numbers:
-            atom, view = _next_atom(numbers), _next_view(numbers, pixels)
-        for instance in range(instances):
-            with drawn_from(source) as numbers:
-                picture = _next_picture(numbers, atom, view, pixels)
-                view = _next_view(numbers, pixels)
-            yield category, instance, picture
+    return PROGRAM.run(source, classes=classes, instances=instances, pixels=pixels)
 
 
-def _reference(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
-    of_class = Mersenne(reference_source(seed=seed, category=category))
-    atom = _next_atom(of_class)
-    numbers = Mersenne(reference_source(seed=seed, category=category, instance=instance))
-    view = _next_view(numbers if instance else of_class, pixels)
-    return _next_picture(numbers, atom, view, pixels)
-
-
-def _next_atom(numbers: Mersenne) -> Atom:
+def next_class(numbers: Mersenne, pixels: int) -> tuple[Atom, View]:
+    """Draw a class, and the view of its first picture, as the authors' program does."""
     vertices, orbits = numbers.integer(200, 1000), numbers.integer(1, 200)
     noise, gap = numbers.real(0, 4), numbers.real(0, 0.1)
     radius, waves_1 = numbers.integer(10, 60), numbers.integer(0, 20)
     waves_2 = numbers.integer(0, 20)
     while waves_2 == waves_1 != 0:
         waves_2 = numbers.integer(0, 20)
-    return Atom(
+    atom = Atom(
         vertices=vertices,
         orbits=orbits,
         noise=noise,
@@ -153,14 +140,17 @@ def _next_atom(numbers: Mersenne) -> Atom:
         oval_x=numbers.real(1, 2),
         oval_y=numbers.real(1, 2),
     )
+    return atom, next_view(numbers, pixels)
 
 
-def _next_view(numbers: Mersenne, pixels: int) -> View:
+def next_view(numbers: Mersenne, pixels: int) -> View:
+    """Draw the view of a picture, as the authors' program does."""
     centre_y, centre_x = ((pixels + numbers.integer(-_SPREAD, _SPREAD)) / 2 for _ in range(2))
     return View(centre_x=centre_x, centre_y=centre_y)
 
 
-def _next_picture(numbers: Mersenne, atom: Atom, view: View, pixels: int) -> NDArray[np.uint8]:
+def next_picture(numbers: Mersenne, atom: Atom, view: View, pixels: int) -> NDArray[np.uint8]:
+    """Draw a picture, as the authors' program does."""
     inks = np.empty(atom.orbits, dtype=np.uint8)
     places = np.empty((atom.orbits, 2 * atom.vertices), dtype=np.float32)
     for orbit in range(atom.orbits):
@@ -169,6 +159,10 @@ def _next_picture(numbers: Mersenne, atom: Atom, view: View, pixels: int) -> NDA
     picture = np.zeros((pixels, pixels), dtype=np.uint8)
     draw_orbits_at(picture, orbits_of(atom, view, scale=1.0), inks, places.reshape(atom.orbits, 2, atom.vertices))
     return picture
+
+
+#: The authors' program.
+PROGRAM = Program(next_class=next_class, next_view=next_view, next_picture=next_picture)
 
 
 def orbits_of(atom: Atom, view: View, *, scale: float) -> Orbits:
@@ -216,7 +210,7 @@ def atom_of(key: Pair) -> Atom:
 def view_of(atom: Atom, key: Pair, instance: int, *, canvas: int = CANVAS, colour: bool = False) -> tuple[View, Inks]:
     """Draw the centre of one picture of a class, and an ink for each orbit."""
     draws = words(key, stream=instance, pairs=1 + atom.orbits)
-    centre_x, centre_y = ((canvas + integer(int(word), -_SPREAD, _SPREAD)) / 2 for word in draws[0])
+    centre_x, centre_y = ((canvas + integer(word, -_SPREAD, _SPREAD)) / 2 for word in draws[0].tolist())
     view = View(centre_x=centre_x, centre_y=centre_y)
     inks = draws[1:, 0] >> np.uint32(8) if colour else (draws[1:, 0] >> np.uint32(24)).astype(np.uint8)
     return view, inks
