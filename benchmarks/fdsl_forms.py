@@ -1,14 +1,14 @@
 """How many pictures of RCDB, VisualAtom, ExFractalDB and Newton fractals a core draws, beside plain readings of them.
 
-RCDB and VisualAtom stand beside their definition, vertex by vertex, with Pillow and the package noise, as the authors'
-programs draw them; ExFractalDB beside its definition in Python and numpy; Newton fractals, of degree 5, beside numpy. Both
-draw the same classes in turns, so that a busy machine slows both down; quote the ratio. Nothing is written or encoded.
+RCDB and VisualAtom stand beside their definition, vertex by vertex, with Pillow and the package noise; ExFractalDB
+beside its definition in Python and numpy; Newton fractals, of degree 5, beside numpy. Both draw the same classes in
+turns, so that a busy machine slows both down; quote the ratio. Nothing is written or encoded.
 
-    python benchmarks/fdsl_forms.py [--classes 24] [--only rcdb newton] [--reference DIR]
+    python benchmarks/fdsl_forms.py [--classes 24] [--only rcdb newton] [--reference DIR ...]
 
-With a checkout of masora1030/CVPR2022-Pretrained-ViT-PyTorch, ExFractalDB also stands beside the authors' own programs, with
-OpenGL as the machine has it; that takes the packages matplotlib, pegl, plyfile, PyGLM and PyOpenGL, and without a display the
-variable EGL_PLATFORM=surfaceless.
+With checkouts of masora1030/CVPR2022-Pretrained-ViT-PyTorch and masora1030/CVPR2023-FDSL-on-VisualAtom, families also
+stand beside the authors' own programs. That of ExFractalDB draws with OpenGL as the machine has it; it takes
+matplotlib, pegl, plyfile, PyGLM and PyOpenGL, and, without a display, the variable EGL_PLATFORM=surfaceless.
 """
 
 import argparse
@@ -29,10 +29,18 @@ import noise
 import numpy as np
 from fujimi_data.families import exfractaldb, newton, rcdb, visualatom
 from fujimi_data.families.keys import class_key
+from fujimi_data.families.mersenne import drawn_from
+from fujimi_data.families.orbits import draw_orbits
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Picture = NDArray[np.uint8]
+#: Of the authors' RCDB_render.sh and make_VisualAtom.sh.
+RCDB_OPTIONS = "--vertex_num=200 --perlin_min=0 --line_width=0.1 --radius_min=0 --oval_rate=2 --start_pos=400"
+VISUALATOM_OPTIONS = (
+    "--vertex_num_min=200 --vertex_num_max=1000 --perlin_min=0 --line_num_min=1 --line_num_max=200 --line_width=0.1 "
+    "--radius_min=10 --oval_rate=2 --start_pos=512 --nami_1_min=0 --nami_2_min=0 --nami_1_max=20 --nami_2_max=20"
+)
 #: Models of a class and views of each that ExFractalDB is timed with.
 MODELS, VIEWS = 5, 12
 
@@ -92,7 +100,7 @@ def visualatom_picture(category: int, source: random.Random) -> Picture:
 
 
 def exfractaldb_pictures(category: int, source: random.Random) -> list[Picture]:
-    """All views of some models of a class."""
+    """Views of some models of a class."""
     system = exfractaldb.system_of(class_key(0, category))
     sizes = np.abs(np.linalg.det(system.maps[:, :9].reshape(-1, 3, 3)))
     limits = np.cumsum(sizes / sizes.sum()).tolist()
@@ -109,9 +117,7 @@ def plain_cloud(maps: list[list[float]], limits: list[float]) -> NDArray[np.floa
     x = y = z = 0.0
     points = []
     for word in np.random.random(10_000).tolist():
-        for m, limit in zip(maps, limits, strict=True):
-            if word <= limit:
-                break
+        m = maps[next((i for i, limit in enumerate(limits) if word <= limit), -1)]
         x, y, z = (x * m[3 * row] + y * m[3 * row + 1] + z * m[3 * row + 2] + m[9 + row] for row in range(3))
         points.append((x, y, z))
     cloud = np.array(points).T
@@ -185,13 +191,62 @@ def compare(
         started = time.process_time()
         drawn += plain(category)
         plain_s += time.process_time() - started
-    rate, plain_rate = classes * pictures / mine_s, drawn / plain_s
-    print(f"{name:<34} {rate:10.1f} {plain_rate:10.2f} {rate / plain_rate:8.1f}", flush=True)
+    report(name, classes * pictures / mine_s, drawn / plain_s)
+
+
+def report(name: str, rate: float, beside: float) -> None:
+    print(f"{name:<36} {rate:10.1f} {beside:10.2f} {rate / beside:8.1f}", flush=True)
+
+
+def beside_authors_orbits(module: types.ModuleType, script: Path, options: str, classes: int) -> None:
+    """Run the authors' program, and draw its classes and views in our random numbers."""
+    instances = 3
+    with tempfile.TemporaryDirectory() as directory:
+        count, seconds = run_script(
+            script,
+            f"{options} --numof_thread=1 --thread_num=0 --numof_classes={classes} --numof_instances={instances} "
+            f"--save_root={directory}".split(),
+        )
+    shapes = []
+    source = random.Random(1)
+    for _ in range(classes):
+        with drawn_from(source) as numbers:
+            shape, view = module.PROGRAM.next_class(numbers, 512)
+            for _ in range(instances):
+                shapes.append((module.orbits_of(shape, view, scale=1.0), getattr(shape, "polygons", 0) or shape.orbits))
+                module.PROGRAM.next_picture(numbers, shape, view, 512)
+                view = module.PROGRAM.next_view(numbers, 512)
+    key = class_key(0, 0)
+    started = time.process_time()
+    for instance, (orbits, number) in enumerate(shapes):
+        inks = (np.arange(number) % 256).astype(np.uint8)
+        picture = np.full((512, 512), 255, dtype=np.uint8)
+        draw_orbits(picture, orbits, inks, *key, np.uint32(instance), np.uint32(1))
+    report("  beside the authors' program", len(shapes) / (time.process_time() - started), count / seconds)
+
+
+def run_script(script: Path, arguments: list[str]) -> tuple[int, float]:
+    """Pictures that a program saves, which are dropped, and its CPU-seconds."""
+    count, save, before = 0, Image.Image.save, sys.argv
+
+    def counted(*_: object, **__: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.argv = [script.name, *arguments]
+    Image.Image.save = counted  # type: ignore[assignment, method-assign]
+    started = time.process_time()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        Image.Image.save, sys.argv = save, before  # type: ignore[method-assign]
+    return count, time.process_time() - started
 
 
 def authors_exfractaldb(root: Path) -> Callable[[int], int]:
-    """Pictures of a class by the authors' IteratedFunctionSystem.py and render.py; models are theirs, from files."""
-    root = root.resolve() / "exfractaldb_render"
+    """Pictures of a class by the authors' IteratedFunctionSystem.py and render.py, with files between them."""
+    root = root.resolve()
     # imported, and not used, by what is run here
     sys.modules.setdefault("open3d", types.ModuleType("open3d"))
     sys.path[:0] = [str(root / "3dfractal_render"), str(root / "image_render")]
@@ -202,8 +257,10 @@ def authors_exfractaldb(root: Path) -> Callable[[int], int]:
     def draw(category: int) -> int:
         system = exfractaldb.system_of(class_key(0, category))
         sizes = np.abs(np.linalg.det(system.maps[:, :9].reshape(-1, 3, 3)))
+        before = Path.cwd()
         with tempfile.TemporaryDirectory() as directory:
-            (Path(directory) / "models" / "000000").mkdir(parents=True)
+            models = Path(directory) / "models"
+            (models / "000000").mkdir(parents=True)
             for model in range(MODELS):
                 generator = ifs_function()
                 for row, share in zip(system.maps * exfractaldb.weights_of(model), sizes / sizes.sum(), strict=True):
@@ -212,61 +269,67 @@ def authors_exfractaldb(root: Path) -> Callable[[int], int]:
                 cloud = (cloud - cloud.min()) / (cloud.max() - cloud.min()) * 2 - 1
                 cloud -= cloud.mean(axis=1, keepdims=True)
                 vertices = np.array(list(map(tuple, cloud.T)), dtype=[("x", "f8"), ("y", "f8"), ("z", "f8")])
-                path = Path(directory) / "models" / "000000" / f"{model}.ply"
-                PlyData([PlyElement.describe(vertices, "vertex")]).write(path)
-            return authors_render(root, Path(directory))
+                PlyData([PlyElement.describe(vertices, "vertex")]).write(models / "000000" / f"{model}.ply")
+            os.chdir(root)
+            try:
+                script = root / "image_render" / "render.py"
+                return run_script(script, [f"--load_root={models}", f"--save_root={directory}/images"])[0]
+            finally:
+                os.chdir(before)
 
     return draw
 
 
-def authors_render(root: Path, directory: Path) -> int:
-    count, save, arguments, before = 0, Image.Image.save, sys.argv, Path.cwd()
+def authors(roots: list[Path], path: str) -> Path | None:
+    return next((root / path for root in roots if (root / path).exists()), None)
 
-    def counted(*_: object, **__: object) -> None:
-        nonlocal count
-        count += 1
 
-    os.chdir(root)
-    sys.argv = ["render.py", f"--load_root={directory / 'models'}", f"--save_root={directory / 'images'}"]
-    Image.Image.save = counted  # type: ignore[assignment, method-assign]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            runpy.run_path(str(root / "image_render" / "render.py"), run_name="__main__")
-    finally:
-        Image.Image.save, sys.argv = save, arguments  # type: ignore[method-assign]
-        os.chdir(before)
-    return count
+def one(picture: Callable[[int, random.Random], Picture], *, times: int) -> Callable[[int], int]:
+    source = random.Random(0)
+    return lambda category: len([picture(category, source) for _ in range(times)])
+
+
+def time_rcdb(classes: int, roots: list[Path]) -> None:
+    compare("RCDB 512, Pillow and noise", classes, ours(rcdb, 512), one(rcdb_picture, times=2), pictures=60)
+    if script := authors(roots, "rcdb_render/make_rcdb.py"):
+        beside_authors_orbits(rcdb, script, RCDB_OPTIONS, 2 * classes)
+
+
+def time_visualatom(classes: int, roots: list[Path]) -> None:
+    plain = one(visualatom_picture, times=1)
+    compare("VisualAtom 512, Pillow and noise", classes, ours(visualatom, 512), plain, pictures=20)
+    if script := authors(roots, "visual_atomic_renderer/render_VisualAtom.py"):
+        beside_authors_orbits(visualatom, script, VISUALATOM_OPTIONS, classes)
+
+
+def time_exfractaldb(classes: int, roots: list[Path]) -> None:
+    mine, pictures, source = ours(exfractaldb, 224), exfractaldb.MODELS * VIEWS, random.Random(0)
+
+    def plain(category: int) -> int:
+        return len(exfractaldb_pictures(category, source))
+
+    compare("ExFractalDB 224, Python and numpy", classes, mine, plain, pictures=pictures)
+    if root := authors(roots, "exfractaldb_render"):
+        compare("  beside the authors' programs", classes, mine, authors_exfractaldb(root), pictures=pictures)
+
+
+def time_newton(classes: int, roots: list[Path]) -> None:
+    mine = ours(newton, 224, degree=5)
+    compare("Newton 224, numpy", classes, mine, one(newton_picture, times=1), pictures=20)
+
+
+FAMILIES = {"rcdb": time_rcdb, "visualatom": time_visualatom, "exfractaldb": time_exfractaldb, "newton": time_newton}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, default=24)
-    parser.add_argument("--only", nargs="+", choices=("rcdb", "visualatom", "exfractaldb", "newton"))
-    parser.add_argument("--reference", type=Path, help="checkout of the authors' repository")
+    parser.add_argument("--only", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--reference", type=Path, nargs="+", default=[], help="checkouts of the authors' repositories")
     arguments = parser.parse_args()
-    source = random.Random(0)
-
-    def one(picture: Callable[[int, random.Random], Picture], times: int) -> Callable[[int], int]:
-        return lambda category: len([picture(category, source) for _ in range(times)])
-
-    rows = {
-        "rcdb": ("RCDB 512, Pillow and noise", ours(rcdb, 512), one(rcdb_picture, 2), 60),
-        "visualatom": ("VisualAtom 512, Pillow and noise", ours(visualatom, 512), one(visualatom_picture, 1), 20),
-        "exfractaldb": (
-            "ExFractalDB 224, Python and numpy",
-            ours(exfractaldb, 224),
-            lambda category: len(exfractaldb_pictures(category, source)),
-            exfractaldb.MODELS * VIEWS,
-        ),
-        "newton": ("Newton 224 of degree 5, numpy", ours(newton, 224, degree=5), one(newton_picture, 1), 20),
-    }
-    print(f"pictures per CPU-second, {arguments.classes} classes    fujimi     beside    ratio")
-    for name, (title, mine, plain, pictures) in rows.items():
-        if not arguments.only or name in arguments.only:
-            compare(title, arguments.classes, mine, plain, pictures=pictures)
-            if name == "exfractaldb" and arguments.reference:
-                theirs = authors_exfractaldb(arguments.reference)
-                compare("  beside the authors' programs", arguments.classes, mine, theirs, pictures=pictures)
+    print(f"{f'pictures per CPU-second, {arguments.classes} classes':<36}     fujimi     beside    ratio")
+    for name in arguments.only:
+        FAMILIES[name](arguments.classes, arguments.reference)
 
 
 if __name__ == "__main__":
