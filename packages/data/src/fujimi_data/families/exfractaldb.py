@@ -156,7 +156,7 @@ def weights_of(number: int) -> NDArray[np.float64]:
 
     >>> weights_of(0).tolist() == [1.0] * 12
     True
-    >>> weights_of(15)[2]
+    >>> float(weights_of(15)[2])
     1.6
     """
     weights = np.ones(12)
