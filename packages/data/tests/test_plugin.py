@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from importlib import import_module
+from inspect import Parameter, signature
 
 from fujimi_core.plugins import Plugins
 from fujimi_data import plugin
@@ -15,6 +17,15 @@ def plugins() -> Plugins:
 def test_visualatom_is_offered() -> None:
     drawn = plugins().generator("visualatom").render(seed=1, category=2, instance=3, pixels=32)
     assert (drawn == render(seed=1, category=2, instance=3, pixels=32)).all()
+
+
+def test_options_of_all_families_are_the_keywords_that_they_take() -> None:
+    common = {"seed", "category", "instance", "pixels"}
+    for generator in plugin.fujimi_generators():
+        taken = signature(import_module(f"fujimi_data.families.{generator.name}").render).parameters
+        assert {parameter.kind for parameter in taken.values()} == {Parameter.KEYWORD_ONLY}
+        assert common <= taken.keys(), generator.name
+        assert generator.options == {name: taken[name].default for name in taken if name not in common}, generator.name
 
 
 def test_these_commands_are_offered() -> None:

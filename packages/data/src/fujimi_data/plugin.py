@@ -16,7 +16,37 @@ from fujimi_data import dataset_commands, generate_commands
 def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
-        _family("visualatom", "closed waves around a point (Takashima et al., CVPR 2023)"),
+        _family(
+            "exfractaldb",
+            "clouds of points of fractals in space, from many sides (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            views="random",
+            models=145,
+            model_views=12,
+            redraw=True,
+        ),
+        _family(
+            "newton",
+            "basins of Newton's method for polynomials, by root and steps",
+            colour=False,
+            degree=0,
+            iterations=48,
+        ),
+        _family(
+            "rcdb",
+            "radial contours: polygons around a point (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
+        _family(
+            "visualatom",
+            "closed waves around a point (Takashima et al., CVPR 2023)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
     ]
 
 

@@ -13,8 +13,9 @@ _PARITY = 0x1BD11BDA
 @compiled
 def _rotate_xor(high: np.uint32, low: np.uint32, bits: int) -> Pair:
     high = np.uint32(high + low)
-    # counts of 32 bits as well, or the loop over counters is not vectorised
-    return high, np.uint32(np.uint32(low << np.uint32(bits)) | (low >> np.uint32(32 - bits))) ^ high
+    # 32 bits throughout, or the loop over counters is vectorised in 64
+    rotated = np.uint32(np.uint32(low << np.uint32(bits)) | np.uint32(low >> np.uint32(32 - bits)))
+    return high, np.uint32(rotated ^ high)
 
 
 @compiled
