@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from fujimi_core.errors import unknown
 
-from fujimi_data.sample import PIXELS
+from fujimi_data.shards.manifest import PIXELS
 from fujimi_data.threefry import Pair, derived_key
 
 _WORDS = 2**32
