@@ -28,8 +28,8 @@ from pathlib import Path
 import noise
 import numpy as np
 from fujimi_data.families import exfractaldb, newton, rcdb, visualatom
+from fujimi_data.families.bulk_random import drawn_from
 from fujimi_data.families.keys import class_key
-from fujimi_data.families.mersenne import drawn_from
 from fujimi_data.families.orbits import draw_orbits
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw

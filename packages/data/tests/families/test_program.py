@@ -2,20 +2,20 @@ import random
 
 import numpy as np
 import pytest
-from fujimi_data.families.mersenne import Mersenne
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.program import Program, reference_source
 from numpy.typing import NDArray
 
 
-def next_class(numbers: Mersenne, pixels: int) -> tuple[int, float]:
+def next_class(numbers: BulkRandom, pixels: int) -> tuple[int, float]:
     return numbers.integer(0, 99), next_view(numbers, pixels)
 
 
-def next_view(numbers: Mersenne, pixels: int) -> float:
+def next_view(numbers: BulkRandom, pixels: int) -> float:
     return numbers.real(0, 1)
 
 
-def next_picture(numbers: Mersenne, drawn: int, view: float, pixels: int) -> NDArray[np.uint8]:
+def next_picture(numbers: BulkRandom, drawn: int, view: float, pixels: int) -> NDArray[np.uint8]:
     return np.full((pixels, pixels), (drawn + int(100 * view) + numbers.integer(0, 9)) % 256, dtype=np.uint8)
 
 

@@ -87,7 +87,7 @@ def draw_orbits(
     """
     ring = _ring(orbits)
     # whole vectors: a few words more than are needed cost less than to stop in between
-    count = orbits.vertices + 7 & ~7
+    count = orbits.vertices + 15 & ~15
     words = np.empty((2, count), dtype=np.uint32)
     noise = np.empty((2, count), dtype=np.float32)
     for orbit in range(len(inks)):

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.families.mersenne import Mersenne, drawn_from
+from fujimi_data.families.bulk_random import BulkRandom, drawn_from
 
 Class = TypeVar("Class")
 View = TypeVar("View")
@@ -37,9 +37,9 @@ class Program(Generic[Class, View]):
         next_picture: A picture of a class from a view.
     """
 
-    next_class: Callable[[Mersenne, int], tuple[Class, View]]
-    next_view: Callable[[Mersenne, int], View]
-    next_picture: Callable[[Mersenne, Class, View, int], Picture]
+    next_class: Callable[[BulkRandom, int], tuple[Class, View]]
+    next_view: Callable[[BulkRandom, int], View]
+    next_picture: Callable[[BulkRandom, Class, View, int], Picture]
 
     def run(
         self, source: random.Random, *, classes: Iterable[int], instances: int, pixels: int
@@ -67,8 +67,8 @@ class Program(Generic[Class, View]):
         Those of the class give the class and the view of instance 0, those of the instance the view of any other, and
         then the picture.
         """
-        drawn, view = self.next_class(Mersenne(reference_source(seed=seed, category=category)), pixels)
-        numbers = Mersenne(reference_source(seed=seed, category=category, instance=instance))
+        drawn, view = self.next_class(BulkRandom(reference_source(seed=seed, category=category)), pixels)
+        numbers = BulkRandom(reference_source(seed=seed, category=category, instance=instance))
         if instance:
             view = self.next_view(numbers, pixels)
         return self.next_picture(numbers, drawn, view, pixels)

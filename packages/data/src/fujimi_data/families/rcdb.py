@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.mersenne import Mersenne
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
 from fujimi_data.families.polyline import Inks
 from fujimi_data.families.program import Program
@@ -137,7 +137,7 @@ def _check_even(pixels: int) -> None:
         raise ValueError(f"pixels is {pixels}; it must be even in reference mode, whose greys go up to half of it")
 
 
-def next_class(numbers: Mersenne, pixels: int) -> tuple[Contours, View]:
+def next_class(numbers: BulkRandom, pixels: int) -> tuple[Contours, View]:
     """Draw a class, and the view of its first picture, as the authors' program does."""
     vertices = 0
     while not _VERTICES_LEAST <= vertices <= _VERTICES_MOST:
@@ -150,7 +150,7 @@ def next_class(numbers: Mersenne, pixels: int) -> tuple[Contours, View]:
     return contours, View(radius=radius, oval_x=oval_x, oval_y=oval_y, centre_x=centre_x, centre_y=centre_y)
 
 
-def next_view(numbers: Mersenne, pixels: int) -> View:
+def next_view(numbers: BulkRandom, pixels: int) -> View:
     """Draw the view of another picture; only that of the first has its radius drawn before its factors."""
     oval_x, oval_y = numbers.real(1, 2), numbers.real(1, 2)
     radius = numbers.integer(0, 100)
@@ -158,11 +158,11 @@ def next_view(numbers: Mersenne, pixels: int) -> View:
     return View(radius=radius, oval_x=oval_x, oval_y=oval_y, centre_x=centre_x, centre_y=centre_y)
 
 
-def _next_centre(numbers: Mersenne, pixels: int) -> float:
+def _next_centre(numbers: BulkRandom, pixels: int) -> float:
     return (pixels + numbers.integer(-_SPREAD, _SPREAD)) / 2
 
 
-def next_picture(numbers: Mersenne, contours: Contours, view: View, pixels: int) -> NDArray[np.uint8]:
+def next_picture(numbers: BulkRandom, contours: Contours, view: View, pixels: int) -> NDArray[np.uint8]:
     """Draw a picture, as the authors' program does."""
     inks = np.empty(contours.polygons, dtype=np.uint8)
     places = np.empty((contours.polygons, 2 * contours.vertices), dtype=np.float32)

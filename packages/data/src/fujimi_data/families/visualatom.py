@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.mersenne import Mersenne
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
 from fujimi_data.families.polyline import Inks
 from fujimi_data.families.program import Program
@@ -121,7 +121,7 @@ def reference_pictures(
     return PROGRAM.run(source, classes=classes, instances=instances, pixels=pixels)
 
 
-def next_class(numbers: Mersenne, pixels: int) -> tuple[Atom, View]:
+def next_class(numbers: BulkRandom, pixels: int) -> tuple[Atom, View]:
     """Draw a class, and the view of its first picture, as the authors' program does."""
     vertices, orbits = numbers.integer(200, 1000), numbers.integer(1, 200)
     noise, gap = numbers.real(0, 4), numbers.real(0, 0.1)
@@ -143,13 +143,13 @@ def next_class(numbers: Mersenne, pixels: int) -> tuple[Atom, View]:
     return atom, next_view(numbers, pixels)
 
 
-def next_view(numbers: Mersenne, pixels: int) -> View:
+def next_view(numbers: BulkRandom, pixels: int) -> View:
     """Draw the view of a picture, as the authors' program does."""
     centre_y, centre_x = ((pixels + numbers.integer(-_SPREAD, _SPREAD)) / 2 for _ in range(2))
     return View(centre_x=centre_x, centre_y=centre_y)
 
 
-def next_picture(numbers: Mersenne, atom: Atom, view: View, pixels: int) -> NDArray[np.uint8]:
+def next_picture(numbers: BulkRandom, atom: Atom, view: View, pixels: int) -> NDArray[np.uint8]:
     """Draw a picture, as the authors' program does."""
     inks = np.empty(atom.orbits, dtype=np.uint8)
     places = np.empty((atom.orbits, 2 * atom.vertices), dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Mersenne:
+class BulkRandom:
     """The numbers that a ``random.Random`` would give from its present state; it stays as it is.
 
     Each method gives what the method of ``random.Random`` that it names would, bit for bit, and moves on as far.
@@ -58,8 +58,8 @@ class Mersenne:
 
 
 @contextmanager
-def drawn_from(source: random.Random) -> Iterator[Mersenne]:
+def drawn_from(source: random.Random) -> Iterator[BulkRandom]:
     """Draw from a ``random.Random`` in bulk; afterwards it has moved on."""
-    numbers = Mersenne(source)
+    numbers = BulkRandom(source)
     yield numbers
     numbers.hand_back(source)

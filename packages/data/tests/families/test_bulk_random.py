@@ -1,7 +1,7 @@
 import random
 
 import numpy as np
-from fujimi_data.families.mersenne import Mersenne, drawn_from
+from fujimi_data.families.bulk_random import BulkRandom, drawn_from
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,13 +11,13 @@ def test_whole_numbers_are_those_of_randint(seed: int, values: int, before: int)
     source = random.Random(seed)
     for _ in range(before):
         source.getrandbits(32)
-    numbers = Mersenne(source)
+    numbers = BulkRandom(source)
     assert [numbers.integer(-3, values - 4) for _ in range(5)] == [source.randint(-3, values - 4) for _ in range(5)]
 
 
 def test_real_numbers_are_those_of_uniform() -> None:
     source = random.Random(5)
-    numbers = Mersenne(source)
+    numbers = BulkRandom(source)
     assert numbers.real(0, 0.1) == source.uniform(0, 0.1)
     assert numbers.real(1, 2) == source.uniform(1, 2)
     assert numbers.reals(1000, high=10_000.0).tolist() == [source.uniform(0, 10_000) for _ in range(1000)]
@@ -26,7 +26,7 @@ def test_real_numbers_are_those_of_uniform() -> None:
 
 def test_exponential_numbers_are_those_of_expovariate() -> None:
     source = random.Random(6)
-    numbers = Mersenne(source)
+    numbers = BulkRandom(source)
     assert [numbers.exponential(0.01) for _ in range(50)] == [source.expovariate(0.01) for _ in range(50)]
 
 
