@@ -39,3 +39,12 @@ def test_each_bit_is_set_in_half_of_the_words() -> None:
     shares = [float((drawn >> np.uint32(bit) & 1).mean()) for bit in range(32)]
     # 40,000 fair coins: a standard deviation is 0.0025
     assert max(abs(share - 0.5) for share in shares) < 5 * 0.0025
+
+
+@pytest.mark.parametrize("pairs", [0, 1, 2, 3, 7, 64, 101])
+def test_many_words_are_those_that_are_drawn_one_by_one(pairs: int) -> None:
+    key = pair(3, 4)
+    # the counter goes round
+    first = 2**32 - 5
+    one_by_one = [threefry(*key, *pair(6, (first + i) % 2**32)) for i in range(pairs)]
+    assert words(key, stream=6, first=first, pairs=pairs).tolist() == [list(words) for words in one_by_one]

@@ -7,31 +7,64 @@ from fujimi_data.compiled import compiled
 
 #: Two 32-bit words.
 Pair = tuple[np.uint32, np.uint32]
+_Four = tuple[np.uint32, np.uint32, np.uint32, np.uint32]
 _PARITY = 0x1BD11BDA
 
 
 @compiled
-def _rotate_xor(high: np.uint32, low: np.uint32, bits: int) -> Pair:
-    high = np.uint32(high + low)
-    # 32 bits throughout, or the loop over counters is vectorised in 64
-    rotated = np.uint32(np.uint32(low << np.uint32(bits)) | np.uint32(low >> np.uint32(32 - bits)))
-    return high, np.uint32(rotated ^ high)
+def _rotate_xor(x: np.uint32, y: np.uint32, v: np.uint32, w: np.uint32, bits: int) -> _Four:
+    x, v = np.uint32(x + y), np.uint32(v + w)
+    # all in 32 bits, or the loop over counters is not vectorised
+    left, right = np.uint32(bits), np.uint32(32 - bits)
+    y = np.uint32((np.uint32(y << left) | (y >> right)) ^ x)
+    w = np.uint32((np.uint32(w << left) | (w >> right)) ^ v)
+    return x, y, v, w
 
 
 @compiled
-def _four_even(high: np.uint32, low: np.uint32) -> Pair:
-    high, low = _rotate_xor(high, low, 13)
-    high, low = _rotate_xor(high, low, 15)
-    high, low = _rotate_xor(high, low, 26)
-    return _rotate_xor(high, low, 6)
+def _four_even(x: np.uint32, y: np.uint32, v: np.uint32, w: np.uint32) -> _Four:
+    x, y, v, w = _rotate_xor(x, y, v, w, 13)
+    x, y, v, w = _rotate_xor(x, y, v, w, 15)
+    x, y, v, w = _rotate_xor(x, y, v, w, 26)
+    return _rotate_xor(x, y, v, w, 6)
 
 
 @compiled
-def _four_odd(high: np.uint32, low: np.uint32) -> Pair:
-    high, low = _rotate_xor(high, low, 17)
-    high, low = _rotate_xor(high, low, 29)
-    high, low = _rotate_xor(high, low, 16)
-    return _rotate_xor(high, low, 24)
+def _four_odd(x: np.uint32, y: np.uint32, v: np.uint32, w: np.uint32) -> _Four:
+    x, y, v, w = _rotate_xor(x, y, v, w, 17)
+    x, y, v, w = _rotate_xor(x, y, v, w, 29)
+    x, y, v, w = _rotate_xor(x, y, v, w, 16)
+    return _rotate_xor(x, y, v, w, 24)
+
+
+@compiled
+def _add(
+    x: np.uint32, y: np.uint32, v: np.uint32, w: np.uint32, key_0: np.uint32, key_1: np.uint32, count: int
+) -> _Four:
+    key_1 = np.uint32(key_1 + np.uint32(count))
+    return np.uint32(x + key_0), np.uint32(y + key_1), np.uint32(v + key_0), np.uint32(w + key_1)
+
+
+@compiled
+def _two_threefry(
+    key_0: np.uint32, key_1: np.uint32, counter_0: np.uint32, counter_1: np.uint32, other_1: np.uint32
+) -> _Four:
+    """The pairs of two counters that differ in their second half.
+
+    Each operation waits for the one before it: two pairs at a time keep a core busy.
+    """
+    key_2 = np.uint32(np.uint32(_PARITY) ^ key_0 ^ key_1)
+    x, y, v, w = _add(counter_0, counter_1, counter_0, other_1, key_0, key_1, 0)
+    x, y, v, w = _four_even(x, y, v, w)
+    x, y, v, w = _add(x, y, v, w, key_1, key_2, 1)
+    x, y, v, w = _four_odd(x, y, v, w)
+    x, y, v, w = _add(x, y, v, w, key_2, key_0, 2)
+    x, y, v, w = _four_even(x, y, v, w)
+    x, y, v, w = _add(x, y, v, w, key_0, key_1, 3)
+    x, y, v, w = _four_odd(x, y, v, w)
+    x, y, v, w = _add(x, y, v, w, key_1, key_2, 4)
+    x, y, v, w = _four_even(x, y, v, w)
+    return _add(x, y, v, w, key_2, key_0, 5)
 
 
 @compiled
@@ -48,13 +81,8 @@ def threefry(key_0: np.uint32, key_1: np.uint32, counter_0: np.uint32, counter_1
         J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11,
         section 4.1; Threefry-2x32 with 20 rounds.
     """
-    key_2 = np.uint32(np.uint32(_PARITY) ^ key_0 ^ key_1)
-    x, y = _four_even(np.uint32(counter_0 + key_0), np.uint32(counter_1 + key_1))
-    x, y = _four_odd(np.uint32(x + key_1), np.uint32(y + key_2 + np.uint32(1)))
-    x, y = _four_even(np.uint32(x + key_2), np.uint32(y + key_0 + np.uint32(2)))
-    x, y = _four_odd(np.uint32(x + key_0), np.uint32(y + key_1 + np.uint32(3)))
-    x, y = _four_even(np.uint32(x + key_1), np.uint32(y + key_2 + np.uint32(4)))
-    return np.uint32(x + key_2), np.uint32(y + key_0 + np.uint32(5))
+    word_0, word_1, _, _ = _two_threefry(key_0, key_1, counter_0, counter_1, counter_1)
+    return word_0, word_1
 
 
 @compiled
@@ -67,8 +95,27 @@ def fill_words(
     first: np.uint32,
 ) -> None:
     """Write the pairs of counters ``(stream, first)``, ``(stream, first + 1)``, … into two arrays of one length."""
-    for i in range(len(words_0)):
+    half = len(words_0) // 2
+    _fill_both(words_0[:half], words_1[:half], words_0[half:], words_1[half:], key_0, key_1, stream, first)
+    for i in range(2 * half, len(words_0)):
         words_0[i], words_1[i] = threefry(key_0, key_1, stream, np.uint32(first + i))
+
+
+@compiled
+def _fill_both(
+    words_0: NDArray[np.uint32],
+    words_1: NDArray[np.uint32],
+    others_0: NDArray[np.uint32],
+    others_1: NDArray[np.uint32],
+    key_0: np.uint32,
+    key_1: np.uint32,
+    stream: np.uint32,
+    first: np.uint32,
+) -> None:
+    second = np.uint32(first + len(words_0))
+    for i in range(len(words_0)):
+        counter, other = np.uint32(first + i), np.uint32(second + i)
+        words_0[i], words_1[i], others_0[i], others_1[i] = _two_threefry(key_0, key_1, stream, counter, other)
 
 
 def derived_key(key: Pair, index: int) -> Pair:
