@@ -1,8 +1,8 @@
 """How many samples a core reads and decodes, beside other readers of the same pictures.
 
-Makes VisualAtom pictures of 256 x 256 once, and gives the same PNG files to all readers: one file each, webdataset (which
-reads the shards themselves), parquet, streaming (MDS) and wids. Those that are not installed are left out. Readers take
-turns, the best round of each counts; quote the ratios.
+Makes VisualAtom pictures of 256 x 256 once, and gives the same PNG files to all readers: one file each, webdataset
+(which reads the shards themselves), parquet, streaming (MDS) and wids. Those that are not installed are left out.
+Readers take turns, the best round of each counts; quote the ratios.
 
     pip install webdataset wids pyarrow mosaicml-streaming pillow
     python benchmarks/data_reading.py [--samples 20000] [--work DIR] [--only read,cold,decode,open]
@@ -142,14 +142,16 @@ def wids(work: Path) -> Reader:
     return read
 
 
-def parquet(work: Path) -> Reader:
+def parquet(work: Path, group: int) -> Reader:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = work / "pictures.parquet"
+    path = work / f"pictures-{group}.parquet"
     if not path.exists():
         pictures = [bytes(sample.files["png"]) for sample in ShardDataset(work / "png")]
-        pq.write_table(pa.table({"png": pictures}), path, row_group_size=256, compression="none", use_dictionary=False)
+        pq.write_table(
+            pa.table({"png": pictures}), path, row_group_size=group, compression="none", use_dictionary=False
+        )
 
     def read() -> int:
         file = pq.ParquetFile(path)
@@ -329,7 +331,8 @@ def main() -> None:
                 "a file each": lambda: a_file_each(work),
                 "webdataset, buffer of 1000": lambda: webdataset(work),
                 "wids": lambda: wids(work),
-                "parquet, groups shuffled": lambda: parquet(work),
+                "parquet, groups of 1000 shuffled": lambda: parquet(work, 1000),
+                "parquet, groups of 256 shuffled": lambda: parquet(work, 256),
                 "streaming, ds[i]": lambda: streaming(work),
             }
         )
@@ -347,7 +350,8 @@ def main() -> None:
                 "a file each": lambda: a_file_each(work),
                 "webdataset, buffer of 1000": lambda: webdataset(work),
                 "wids": lambda: wids(work),
-                "parquet, groups shuffled": lambda: parquet(work),
+                "parquet, groups of 1000 shuffled": lambda: parquet(work, 1000),
+                "parquet, groups of 256 shuffled": lambda: parquet(work, 256),
             }
         )
         compared("samples read per second, not in memory", readers, time.perf_counter, lambda: forget(work))

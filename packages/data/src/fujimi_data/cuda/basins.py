@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import cuda, types
+from numba import types
 from numpy.typing import NDArray
 
-from fujimi_data.cuda.device import for_device, launch
+from fujimi_data.cuda.device import cuda, for_device, launch
 from fujimi_data.families.basins import _LIMIT, ROOTS, _reach, _step, padded
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.newton import polynomial_of, view_of

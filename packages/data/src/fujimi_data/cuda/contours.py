@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import cuda, types
+from numba import types
 from numpy.typing import NDArray
 
-from fujimi_data.cuda.device import for_device, launch
+from fujimi_data.cuda.device import cuda, for_device, launch
 from fujimi_data.families import rcdb, visualatom
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, _ring

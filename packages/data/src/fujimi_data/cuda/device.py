@@ -7,9 +7,12 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from numba import cuda
-from numba.cuda.cudadrv import nvvm
+import numba.cuda
+import numba.cuda.cudadrv.nvvm
 
+#: numba's, of which no types are known.
+cuda: Any = numba.cuda
+_nvvm: Any = numba.cuda.cudadrv.nvvm
 _lock = threading.Lock()
 
 
@@ -34,7 +37,7 @@ def rounding_each_operation() -> Iterator[None]:
     numba has no option for this, and the compiler joins them unless it is told.
     """
     with _lock:
-        original: Any = nvvm.CompilationUnit
+        original: Any = _nvvm.CompilationUnit
         if original is None:  # numba's simulator
             yield
             return
@@ -43,11 +46,11 @@ def rounding_each_operation() -> Iterator[None]:
             def __init__(self, options: dict[str, Any]) -> None:
                 super().__init__({**options, "fma": 0})
 
-        nvvm.CompilationUnit = Exact
+        _nvvm.CompilationUnit = Exact
         try:
             yield
         finally:
-            nvvm.CompilationUnit = original
+            _nvvm.CompilationUnit = original
 
 
 def launch(kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
