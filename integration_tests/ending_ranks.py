@@ -21,9 +21,9 @@ import torch
 from fujimi_core.cli import main
 from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job
+from fujimi_core.launch import launch_of
 from fujimi_core.offers import Model
 from fujimi_core.plugins import Plugins
-from fujimi_parallel.launch import launch_of
 from fujimi_train import device, loop, supervisor
 from fujimi_train.data import Loader
 from fujimi_train.gpt import Gpt, GptShape

@@ -80,3 +80,27 @@ def test_a_file_system_without_locks_is_warned_of(
     with only_writer(tmp_path):
         pass
     assert "cannot be locked" in caplog.text
+
+
+def test_writers_of_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with atomic_file(path, writer="1") as one, atomic_file(path, writer="2") as other:
+        one.write(b"same")
+        other.write(b"same")
+        assert sorted(each.name for each in tmp_path.iterdir()) == [".a.1.partial", ".a.2.partial"]
+    assert path.read_bytes() == b"same"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_parts_of_a_directory_may_be_written_at_the_same_time_and_all_of_it_not(tmp_path: Path) -> None:
+    def write(part: str | None) -> None:
+        with only_writer(tmp_path, part=part):
+            pass
+
+    with only_writer(tmp_path, part="0-of-2"):
+        write("1-of-2")
+        for part in ("0-of-2", None):
+            with pytest.raises(FujimiError, match="another process is writing"):
+                write(part)
+    assert list(tmp_path.iterdir()) == []
+    write(None)

@@ -154,6 +154,10 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
         ("model", "drop_path", 2, "model: drop_path is 2"),
         ("data", "classes", 0, "data: classes is 0; at least 1 is needed"),
         ("data", "sequence", 5, "is of pictures; change one of them"),
+        ("data", "cache", "node", "data: cache is for pictures that are drawn, but source is 'shards'"),
+        ("data", "order", "random", "Unknown data.order: 'random'. Known: lanes, shuffle."),
+        ("data", "seed", -1, "data: seed is -1"),
+        ("model", "channels", 1, "data.colour gives 3 channels, but model.channels is 1"),
         ("optimizer", "betas", [0.9, 1], "optimizer: betas are (0.9, 1.0); each must be at least 0 and below 1"),
         ("optimizer", "betas", [0.9], "optimizer.betas: Expected a list of length 2, got 1"),
         ("optimizer", "learning_rate", float("inf"), "optimizer.learning_rate is inf; a finite number is needed"),
@@ -163,6 +167,8 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
 def test_value_that_is_not_allowed_is_refused_with_its_key(
     job_table: dict[str, Any], section: str, key: str, value: object, message: str
 ) -> None:
+    if key == "channels":
+        job_table["data"]["colour"] = True
     job_table.setdefault(section, {})[key] = value
     text = refusal(job_table)
     assert text.startswith("job.toml: ")
@@ -217,6 +223,24 @@ def test_size_of_pictures_that_is_missing_is_named(job_table: dict[str, Any], ke
 def test_size_of_pictures_in_a_job_of_tokens_is_refused(token_table: dict[str, Any], key: str) -> None:
     token_table["data"][key] = 3
     assert f"data: {key} is of pictures, but family 'tokens' is of tokens; change one of them" in refusal(token_table)
+
+
+def test_job_of_packed_pictures_needs_no_instances(job_table: dict[str, Any]) -> None:
+    job_table["data"] = {"path": "cifar", "family": "images", "classes": 10, "pixels": 32}
+    job = from_table(job_table)
+    assert job.data.is_packed
+    assert from_table(tomllib.loads(to_toml(job))) == job
+    job_table["data"]["source"] = "generator"
+    assert "data: source is 'generator', but family 'images' has no generator" in refusal(job_table)
+
+
+def test_options_of_a_family_are_kept(job_table: dict[str, Any], tmp_path: Path) -> None:
+    job_table["data"]["options"] = {"weights": 0.4, "points": 1000, "repair": False, "mode": "reference"}
+    job = from_table(job_table)
+    (tmp_path / "job.toml").write_text(to_toml(job))
+    assert load(tmp_path / "job.toml") == job
+    changed = load(tmp_path / "job.toml", ["data.options.points=2000"])
+    assert changed.data.options == {"weights": 0.4, "points": 2000, "repair": False, "mode": "reference"}
 
 
 def test_job_without_any_batch_is_refused(job_table: dict[str, Any]) -> None:

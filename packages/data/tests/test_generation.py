@@ -7,32 +7,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fujimi_core.atomic import only_writer
 from fujimi_core.errors import FujimiError, PluginError, RunError
 from fujimi_core.offers import Generator
-from fujimi_data.generation import Generation, generate
-from fujimi_data.manifest import load
+from fujimi_data.generation import generate, recipe_of
+from fujimi_data.part import Part
+from fujimi_data.shards.codecs import Codec
+from fujimi_data.shards.dataset import ShardDataset
+from fujimi_data.shards.manifest import FILE, load
 from numpy.typing import NDArray
 
-SIZES = {"classes": 4, "instances": 3, "pixels": 16, "seed": 7, "samples_per_shard": 5}
+from .conftest import SIZES, make
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
 from fujimi_core.offers import Generator
-from fujimi_data.generation import generate
+from fujimi_data.generation import generate, recipe_of
 
 def render(*, seed, category, instance, pixels):
     if (category, instance) == (0, 2):
         os.kill(os.getpid(), signal.SIGKILL)
     return np.random.default_rng([seed, category, instance]).integers(0, 256, (pixels, pixels), dtype=np.uint8)
 
-sizes = dict(classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5, workers=1)
-generate(Generator(name="speckles", summary="", render=render), Path(sys.argv[1]), **sizes)
+generator = Generator(name="speckles", summary="", render=render)
+recipe = recipe_of(generator, classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5)
+generate(generator, recipe, Path(sys.argv[1]), workers=1)
 """
-
-
-def make(generator: Generator, out: Path, **changes: int) -> Generation:
-    return generate(generator, out, **{**SIZES, **changes})
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -43,7 +45,13 @@ def test_the_bytes_do_not_depend_on_the_workers(directory: Path, tmp_path: Path,
     make(generator, tmp_path / "b", workers=1)
     make(generator, tmp_path / "c", workers=7)
     assert files(tmp_path / "b") == files(tmp_path / "c") == files(directory)
-    assert sorted(files(directory)) == ["dataset.json", "shard-00000.tar", "shard-00001.tar", "shard-00002.tar"]
+    assert sorted(files(directory)) == [
+        "dataset.index",
+        "dataset.json",
+        "shard-00000.tar",
+        "shard-00001.tar",
+        "shard-00002.tar",
+    ]
 
 
 def test_a_killed_run_goes_on_where_it_was(directory: Path, tmp_path: Path, generator: Generator) -> None:
@@ -140,7 +148,7 @@ def test_a_generator_that_fails_is_named(tmp_path: Path) -> None:
 def test_a_generator_that_gives_something_else_is_named(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"'broken', class 0, instance 0: gave uint8 \(16, 15\)"):
         make(Generator(name="broken", summary="", render=too_small), tmp_path)
-    assert load(tmp_path).shards == ()
+    assert load(tmp_path / FILE).shards == ()
 
 
 def test_few_samples_are_drawn_ahead_of_the_disk(tmp_path: Path, generator: Generator) -> None:
@@ -158,5 +166,100 @@ def test_few_samples_are_drawn_ahead_of_the_disk(tmp_path: Path, generator: Gene
         assert len(drawn) <= sum(written) + 4 * 8
 
     slow = Generator(name="slow", summary="", render=render)
-    generate(slow, tmp_path, classes=200, instances=1, pixels=16, workers=2, progress=progress)
+    recipe = recipe_of(slow, classes=200, instances=1, pixels=16, samples_per_shard=200)
+    generate(slow, recipe, tmp_path, workers=2, progress=progress)
     assert sum(written) == 200
+
+
+@pytest.mark.parametrize("of", [2, 3, 5])
+def test_parts_make_the_bytes_that_one_process_makes(
+    directory: Path, tmp_path: Path, generator: Generator, of: int
+) -> None:
+    recipe = recipe_of(generator, **SIZES)
+    out = tmp_path / "parts"
+    made = [generate(generator, recipe, out, part=Part(number=number, of=of)) for number in reversed(range(of))]
+    assert [each.missing for each in made][-1] == 0
+    assert sum(each.drawn for each in made) == 12
+    assert files(out) == files(directory)
+
+
+def test_a_part_alone_says_what_is_missing(tmp_path: Path, generator: Generator) -> None:
+    made = generate(generator, recipe_of(generator, **SIZES), tmp_path / "out", part=Part(number=1, of=2))
+    assert (made.drawn, made.missing, made.manifest.shards) == (5, 2, ())
+    assert load(tmp_path / "out" / FILE).shards == ()
+
+
+RANK = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from fujimi_core.offers import Generator
+from fujimi_data.generation import generate, recipe_of
+from fujimi_data.part import part_of
+
+def render(*, seed, category, instance, pixels):
+    time.sleep(0.01)
+    return np.random.default_rng([seed, category, instance]).integers(0, 256, (pixels, pixels), dtype=np.uint8)
+
+generator = Generator(name="speckles", summary="", render=render)
+recipe = recipe_of(generator, classes=4, instances=3, pixels=16, seed=7, samples_per_shard=5)
+generate(generator, recipe, Path(sys.argv[1]), part=part_of(os.environ), workers=1)
+"""
+
+
+def test_processes_at_the_same_time_make_the_bytes_that_one_makes(directory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "parts"
+    environ = {**os.environ, "PMI_SIZE": "3"}
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", RANK, str(out)], env={**environ, "PMI_RANK": str(rank)})
+        for rank in range(3)
+    ]
+    assert [rank.wait() for rank in ranks] == [0, 0, 0]
+    assert files(out) == files(directory)
+
+
+def test_the_same_part_is_made_once_at_a_time(tmp_path: Path, generator: Generator) -> None:
+    recipe, part = recipe_of(generator, **SIZES), Part(number=0, of=2)
+    tmp_path.joinpath("out").mkdir()
+    with only_writer(tmp_path / "out", part="0-of-2"):
+        with pytest.raises(FujimiError, match="another process is writing"):
+            generate(generator, recipe, tmp_path / "out", part=part)
+        with pytest.raises(FujimiError, match="another process is writing"):
+            generate(generator, recipe, tmp_path / "out")
+        generate(generator, recipe, tmp_path / "out", part=Part(number=1, of=2))
+
+
+@pytest.mark.parametrize("codec", [Codec.LZ4, Codec.ZSTD, Codec.NPY])
+def test_pictures_are_written_in_the_codec_that_is_asked_for(
+    tmp_path: Path, generator: Generator, codec: Codec
+) -> None:
+    recipe = recipe_of(generator, **SIZES, codec=codec)
+    generate(generator, recipe, tmp_path)
+    sample = ShardDataset(tmp_path)[6]
+    assert list(sample.files) == [codec.value, "cls"]
+    assert np.array_equal(sample.picture, generator.render(seed=7, category=2, instance=1, pixels=16))
+
+
+def test_shards_have_about_250_megabytes_if_nobody_says_otherwise(generator: Generator) -> None:
+    recipe = recipe_of(generator, classes=1000, instances=1000, pixels=256)
+    # noise: 65,536 bytes a picture, and 2 to 3 kB around it
+    assert recipe.samples_per_shard == 2000
+    assert recipe_of(generator, classes=3, instances=2, pixels=256).samples_per_shard == 6
+
+
+def colours(*, seed: int, category: int, instance: int, pixels: int, red: int) -> NDArray[np.uint8]:
+    picture = np.zeros((pixels, pixels, 3), dtype=np.uint8)
+    picture[:, :, 0] = red
+    return picture
+
+
+def test_options_reach_the_generator_and_the_recipe(tmp_path: Path) -> None:
+    generator = Generator(name="colours", summary="", render=colours, options={"red": 1})
+    generate(generator, recipe_of(generator, **SIZES, options={"red": 200}), tmp_path)
+    dataset = ShardDataset(tmp_path)
+    assert dataset.manifest.recipe is not None
+    assert dataset.manifest.recipe.options == {"red": 200}
+    assert dataset[0].picture.shape == (16, 16, 3)
+    assert dataset[0].picture.reshape(-1, 3).max(axis=0).tolist() == [200, 0, 0]
+    with pytest.raises(FujimiError, match=r"another dataset, with options \{'red': 200\} \(not \{'red': 1\}\)"):
+        generate(generator, recipe_of(generator, **SIZES), tmp_path)

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fujimi_data.dataset import ShardDataset
 from fujimi_data.errors import ShardError
 from fujimi_data.loader import BatchLoader
 from fujimi_data.order import batch_indices
+from fujimi_data.shards.dataset import ShardDataset
 
 
 def reading_threads() -> int:
@@ -60,7 +60,7 @@ def test_closing_ends_threads_and_iteration(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"world_size": 3}, "does not divide into 3 ranks"),
+        ({"world_size": 5}, "leaves nothing to some of 5 ranks"),
         ({"rank": 1}, "rank 1 of 1"),
         ({"threads": 0}, "threads 0"),
         ({"ahead": -1}, "ahead -1"),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fujimi_data.order import batch_indices, permuted
+from fujimi_data.order import Order, batch_indices, laned, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +62,66 @@ def test_ranks_share_the_batch_that_one_rank_would_read(samples: int, world_size
     assert together == alone
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.integers(1, 3000), st.integers(0, 2**40), st.integers(0, 1000), st.integers(1, 300))
+def test_an_epoch_in_lane_order_visits_each_sample_once(samples: int, seed: int, epoch: int, lanes: int) -> None:
+    visited = laned(np.arange(samples), samples=samples, seed=seed, epoch=epoch, lanes=lanes)
+    assert np.array_equal(np.sort(visited), np.arange(samples))
+
+
+def test_a_lane_reads_blocks_of_neighbours_in_random_order() -> None:
+    lanes, samples = 16, 64 * 16 * 10
+    visited = laned(np.arange(samples), samples=samples, seed=1, epoch=0, lanes=lanes)
+    blocks = visited.reshape(10, 64, lanes) // 64
+    assert np.all(blocks == blocks[:, :1])
+    assert len(np.unique(blocks[:, 0])) == 160
+    within = visited.reshape(10, 64, lanes) % 64
+    assert np.all(np.sort(within, axis=1) == np.arange(64)[:, None])
+    # no two blocks are read in the same order, and blocks do not follow each other
+    assert len(np.unique(within.transpose(0, 2, 1).reshape(160, 64), axis=0)) == 160
+    assert abs(np.corrcoef(blocks[:, 0].reshape(-1), np.arange(160))[0, 1]) < 0.3
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    samples=st.integers(1, 400),
+    order=st.sampled_from(list(Order)),
+    batch=st.integers(1, 40),
+    world_sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    steps=st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    seed=st.integers(0, 9),
+)
+def test_runs_go_on_with_any_world_size_in_any_order(
+    samples: int, order: Order, batch: int, world_sizes: tuple[int, int], steps: tuple[int, int], seed: int
+) -> None:
+    seen: list[int] = []
+    for world_size, first, count in ((world_sizes[0], 0, steps[0]), (world_sizes[1], *steps)):
+        ranks = min(world_size, batch)
+        for step in range(first, first + count):
+            shares = [
+                batch_indices(
+                    samples=samples, seed=seed, step=step, global_batch=batch, rank=rank, world_size=ranks, order=order
+                )
+                for rank in range(ranks)
+            ]
+            assert {len(share) for share in shares} <= {batch // ranks, -(-batch // ranks)}
+            seen += np.concatenate(shares).tolist()
+    assert len(seen) == batch * sum(steps)
+    epochs = [seen[first : first + samples] for first in range(0, len(seen), samples)]
+    assert all(sorted(epoch) == list(range(samples)) for epoch in epochs[:-1])
+    assert all(len(set(epoch)) == len(epoch) for epoch in epochs)
+
+
+def test_samples_in_sequential_order_come_as_they_lie() -> None:
+    read = batch_indices(samples=10, seed=3, step=1, global_batch=8, order=Order.SEQUENTIAL)
+    assert read.tolist() == [8, 9, 0, 1, 2, 3, 4, 5]
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="Unknown order: 'lane'"):
+        batch_indices(samples=10, seed=0, step=0, global_batch=4, order="lane")  # type: ignore[arg-type]
+
+
 def test_epochs_and_seeds_have_other_orders() -> None:
     orders = {
         tuple(permuted(np.arange(50), samples=50, seed=seed, epoch=epoch)) for seed in range(5) for epoch in range(5)
@@ -95,7 +155,7 @@ def test_neighbours_in_an_epoch_are_not_neighbours_in_the_dataset() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"global_batch": 10, "world_size": 4}, "does not divide into 4 ranks"),
+        ({"global_batch": 3, "world_size": 4}, "leaves nothing to some of 4 ranks"),
         ({"rank": 2, "world_size": 2}, "rank 2 of 2"),
         ({"rank": -1}, "rank -1 of 1"),
         ({"samples": 0}, "at least 1"),

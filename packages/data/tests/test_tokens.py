@@ -133,7 +133,7 @@ def test_sizes_below_one_are_refused(write, changes: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "match"),
-    [({"world_size": 3}, "does not divide into 3 ranks"), ({"rank": 1}, "rank 1 of 1"), ({"step": -1}, "step -1")],
+    [({"world_size": 5}, "leaves nothing to some of 5 ranks"), ({"rank": 1}, "rank 1 of 1"), ({"step": -1}, "step -1")],
 )
 def test_numbers_out_of_range_are_refused_at_once(write, changes: dict[str, int], match: str) -> None:
     dataset = TokenDataset(write(range(9)), sequence=4, vocabulary=9)

@@ -12,11 +12,11 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from fujimi_core.job import from_table
+from fujimi_core.launch import launch_of
 from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model, Sharding, Style
 from fujimi_core.plan import plan_of
 from fujimi_parallel.axes import Axes
-from fujimi_parallel.launch import launch_of
 from fujimi_parallel.losses import cross_entropy
 from fujimi_parallel.network import Network
 from fujimi_parallel.stage import Builder

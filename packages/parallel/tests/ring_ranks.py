@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from fujimi_parallel.launch import launch_of
+from fujimi_core.launch import launch_of
 from fujimi_parallel.ring_attention import ring, ring_attention
 from fujimi_parallel.sequence_split import SequenceSplit
 from fujimi_parallel.sequence_tokens import gather_tokens, split_tokens

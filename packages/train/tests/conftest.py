@@ -8,7 +8,7 @@ from fujimi_core.job import from_table
 from fujimi_core.offers import Model
 from fujimi_core.plugins import Plugins
 from fujimi_core.workload import Kernel
-from fujimi_data.generation import generate
+from fujimi_data.generation import generate, recipe_of
 from fujimi_train import device, loop, plugin
 from fujimi_train.gpt import Gpt, GptShape
 from fujimi_train.vit import VisionTransformer, VitShape
@@ -135,15 +135,9 @@ def make_job(tmp_path):
 @pytest.fixture
 def dataset(tmp_path, plugins):
     """The pictures that `make_job` names."""
-    generate(
-        plugins.generator("visualatom"),
-        tmp_path / "data",
-        classes=3,
-        instances=10,
-        pixels=16,
-        seed=5,
-        samples_per_shard=20,
-    )
+    generator = plugins.generator("visualatom")
+    recipe = recipe_of(generator, classes=3, instances=10, pixels=16, seed=5, samples_per_shard=20)
+    generate(generator, recipe, tmp_path / "data")
     return tmp_path / "data"
 
 

@@ -5,6 +5,8 @@ import pytest
 from fujimi_core.cli import main
 from fujimi_core.errors import JobError
 from fujimi_data.order import batch_indices
+from fujimi_data.packing import pack
+from fujimi_data.shards import png
 from fujimi_train.data import next_batch, open_loader
 
 ALONE = {"reader": 0, "readers": 1}
@@ -138,3 +140,67 @@ def test_token_outside_of_the_vocabulary_is_a_fault_of_the_job(make_job, tokens)
     job = make_job(data={**TOKENS["data"], "vocabulary": int(tokens.max())}, train={"batch_per_rank": 20})
     with open_loader(job, **ALONE, first_step=0) as loader, pytest.raises(JobError, match="but the last of a vocab"):
         next_batch(loader, job)
+
+
+def test_pictures_that_are_drawn_are_those_of_the_shards(make_job, dataset, plugins, tmp_path):
+    job = make_job()
+    drawn = make_job(data={"source": "generator", "seed": 5, "path": "nowhere"})
+    kept = make_job(data={"source": "generator", "seed": 5, "cache": "node", "cache_dir": str(tmp_path / "node")})
+    generator = plugins.generator("visualatom")
+    with (
+        open_loader(job, **ALONE, first_step=1) as read,
+        open_loader(drawn, **ALONE, first_step=1, generator=generator) as other,
+        open_loader(kept, **ALONE, first_step=1, generator=generator) as cached,
+    ):
+        for _ in range(10):
+            expected = next_batch(read, job)
+            for loader in (other, cached):
+                batch = next_batch(loader, job)
+                assert np.array_equal(batch.pictures, expected.pictures)
+                assert np.array_equal(batch.labels, expected.labels)
+    assert list((tmp_path / "node").rglob("cache-*.tar"))
+
+
+def test_order_of_lanes_reads_the_same_pictures(make_job, dataset):
+    seen = []
+    for order in ("shuffle", "lanes"):
+        job = make_job(train={"global_batch": 30, "batch_per_rank": None}, data={"order": order})
+        with open_loader(job, **ALONE, first_step=0) as loader:
+            seen.append(sorted(picture.tobytes() for picture in next_batch(loader, job).pictures))
+    assert seen[0] == seen[1]
+
+
+def test_dataset_in_other_colours_or_options_is_refused_with_the_command_that_makes_it(make_job, dataset):
+    assert "data.colour is True, but" in (message := error_of(make_job(data={"colour": True}, model={"channels": 3})))
+    assert command_in(message)[-2:] == ["--option", "colour=true"]
+    message = error_of(make_job(data={"options": {"wings": 2}}))
+    assert "data.options.wings is 2, but" in message
+    assert command_in(message)[-2:] == ["--option", "wings=2"]
+
+
+def test_options_that_the_generator_does_not_have_are_refused(make_job, plugins):
+    job = make_job(data={"source": "generator", "options": {"wings": 2}})
+    with pytest.raises(JobError, match=r"job 'test': data: Unknown option of visualatom: 'wings'"):
+        open_loader(job, **ALONE, first_step=0, generator=plugins.generator("visualatom"))
+
+
+def test_directory_for_the_cache_that_is_not_set_is_named(make_job, plugins):
+    job = make_job(data={"source": "generator", "cache": "node", "cache_dir": "$NOT_SET_ANYWHERE/x"})
+    with pytest.raises(JobError, match=r"data\.cache_dir '\$NOT_SET_ANYWHERE/x' names a variable that is not set"):
+        open_loader(job, **ALONE, first_step=0, generator=plugins.generator("visualatom"))
+
+
+def test_packed_pictures_are_read(make_job, tmp_path):
+    for number in range(6):
+        folder = tmp_path / "folder" / ("ant", "bee", "cat")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(png.encode(np.full((16, 16, 3), number, dtype=np.uint8)))
+    pack(tmp_path / "folder", tmp_path / "data")
+    images = {"family": "images", "instances": None}
+    job = make_job(data=images, train={"global_batch": 6, "batch_per_rank": None})
+    with open_loader(job, **ALONE, first_step=0) as loader:
+        pictures, labels = next_batch(loader, job)
+    assert pictures.shape == (6, 16, 16, 3)
+    assert [picture.max() % 3 for picture in pictures] == labels.tolist()
+    assert "data.classes is 4, but" in error_of(make_job(data={**images, "classes": 4, "instances": 1}))
+    assert "data.family is visualatom, but" in error_of(make_job())

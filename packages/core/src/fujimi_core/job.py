@@ -68,16 +68,54 @@ class ModelSpec:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
 
 
+_COLOURS = 3
+
+
+class PictureSource(StrEnum):
+    """Where pictures come from."""
+
+    #: Shards in ``data.path``.
+    SHARDS = "shards"
+    #: The family's generator, whenever one is read.
+    GENERATOR = "generator"
+
+
+class PictureCache(StrEnum):
+    """Where generated pictures are kept."""
+
+    NONE = "none"
+    #: On storage of the node: drawn once, read from the second epoch on.
+    NODE = "node"
+
+
+class SampleOrder(StrEnum):
+    """In which order samples are read; another one in each epoch."""
+
+    #: A permutation of all.
+    SHUFFLE = "shuffle"
+    #: Neighbours one after the other, of as many places at a time as a batch has samples: for slow file systems.
+    LANES = "lanes"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSpec:
     """``[data]``: which pictures, or which tokens.
 
     Args:
-        path: Directory of shards, or file of tokens.
-        family: Generator of pictures that made them, or makes them in a dry run; or ``tokens``.
+        path: Directory of shards, or its URL, or file of tokens.
+        family: Generator of pictures that made them, or makes them in a dry run; ``images`` for packed pictures of
+            others; or ``tokens``.
         classes: Of pictures, number of classes.
-        instances: Pictures a class.
+        instances: Of generated pictures, pictures a class.
         pixels: Side of a picture [pixels].
+        colour: Whether pictures have three channels.
+        options: Of the generator, further ones.
+        source: Whether to read pictures from shards or to draw them.
+        seed: Of pictures that are drawn; those of shards have theirs.
+        cache: Where to keep what is drawn.
+        cache_dir: Directory for it, or for what is fetched from a URL; ``$NAME`` stands for a variable of the
+            environment.
+        order: Of the samples.
         sequence: Tokens of a sample.
         vocabulary: Of tokens, how many different ones there are.
     """
@@ -87,13 +125,20 @@ class DataSpec:
     classes: int | None = None
     instances: int | None = None
     pixels: int = 224
+    colour: bool = False
+    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    source: PictureSource = PictureSource.SHARDS
+    seed: int = 0
+    cache: PictureCache = PictureCache.NONE
+    cache_dir: str = "$TMPDIR"
+    order: SampleOrder = SampleOrder.SHUFFLE
     sequence: int | None = None
     vocabulary: int | None = None
 
     def __post_init__(self) -> None:
         sizes = {"pictures": ("classes", "instances"), "tokens": ("sequence", "vocabulary")}
         kind, other = ("tokens", "pictures") if self.is_tokens else ("pictures", "tokens")
-        needed = sizes[kind]
+        needed = ("classes",) if self.is_packed else sizes[kind]
         for name in needed:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} is missing; family {self.family!r} is of {kind}: give {' and '.join(needed)}")
@@ -101,11 +146,21 @@ class DataSpec:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} is of {other}, but family {self.family!r} is of {kind}; change one of them")
         at_least(self, 1, *needed, "pixels")
+        within(self, 0, 2**63 - 1, "seed")
+        if self.source is PictureSource.GENERATOR and (self.is_tokens or self.is_packed):
+            raise ValueError(f"source is {self.source.value!r}, but family {self.family!r} has no generator")
+        if self.cache is PictureCache.NODE and self.source is not PictureSource.GENERATOR:
+            raise ValueError(f"cache is for pictures that are drawn, but source is {self.source.value!r}")
 
     @property
     def is_tokens(self) -> bool:
         """Whether samples are tokens, with ``sequence`` and ``vocabulary``, or pictures, with ``classes``."""
         return self.family == "tokens"
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether pictures come from elsewhere and have no generator."""
+        return self.family == "images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +368,8 @@ class Job:
     def __post_init__(self) -> None:
         if not self.data.is_tokens and self.data.pixels % self.model.patch:
             raise ValueError(f"data.pixels {self.data.pixels} is no multiple of model.patch {self.model.patch}")
+        if self.data.colour and self.model.channels != _COLOURS:
+            raise ValueError(f"data.colour gives {_COLOURS} channels, but model.channels is {self.model.channels}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
 
@@ -390,6 +447,8 @@ def to_toml(job: Job) -> str:
 def _literal(value: Any) -> str:
     if isinstance(value, str):
         return '"' + "".join(map(_escaped, value)) + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, dict):

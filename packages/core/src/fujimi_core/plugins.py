@@ -212,7 +212,7 @@ class Plugins:
         nobody = PluginError("no installed plugin captures jobs: pip install fujimi-train, or give a workload file")
         if not self._implementations("fujimi_capture"):
             raise nobody  # not that its model is unknown: that comes with what captures
-        if not job.data.is_tokens:
+        if not job.data.is_tokens and not job.data.is_packed:
             self.generator(job.data.family)
         model = self.model(job.model.name)
         workload: Workload | None = self._decide("fujimi_capture", job=job, model=model, ranks=ranks)

@@ -1,25 +1,33 @@
 """Formula-driven pictures, tar shards, files of tokens, order and loaders of Fujimi."""
 
-from fujimi_data.dataset import ShardDataset
 from fujimi_data.errors import Damage, ShardError
-from fujimi_data.generation import Generation, generate
+from fujimi_data.generation import Generation, generate, recipe_of
 from fujimi_data.loader import Batch, BatchLoader
-from fujimi_data.manifest import Manifest, Recipe
-from fujimi_data.order import batch_indices, permuted
-from fujimi_data.sample import Sample
+from fujimi_data.order import Order, batch_indices, permuted
+from fujimi_data.part import Part
+from fujimi_data.shards.codecs import Codec
+from fujimi_data.shards.dataset import ShardDataset
+from fujimi_data.shards.manifest import Manifest, Recipe
+from fujimi_data.shards.sample import Sample
+from fujimi_data.shards.verification import damages
+from fujimi_data.source import Picture, Source
 from fujimi_data.tokens import TokenBatch, TokenDataset, TokenLoader
-from fujimi_data.verification import damages
 
 __all__ = [
     "Batch",
     "BatchLoader",
+    "Codec",
     "Damage",
     "Generation",
     "Manifest",
+    "Order",
+    "Part",
+    "Picture",
     "Recipe",
     "Sample",
     "ShardDataset",
     "ShardError",
+    "Source",
     "TokenBatch",
     "TokenDataset",
     "TokenLoader",
@@ -27,4 +35,5 @@ __all__ = [
     "damages",
     "generate",
     "permuted",
+    "recipe_of",
 ]

@@ -1,13 +1,29 @@
 """Order of samples: another permutation in each epoch, without memory."""
 
-import math
+from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
+from fujimi_core.errors import unknown
 from numpy.typing import NDArray
 
-# Rounds of the Feistel network, each of which changes both halves.
-_ROUNDS = 4
+# Samples that lie together and are read one after the other in lane order: about a megabyte of pictures, which is
+# what parallel file systems move at a time.
+_BLOCK = 64
+_MOST = 2**52
 _Words = NDArray[np.uint64]
+
+
+class Order(StrEnum):
+    """In which order an epoch's samples come."""
+
+    #: Each sample may come at any place: a permutation of all.
+    SHUFFLE = "shuffle"
+    #: Each place in a global batch reads blocks of 64 neighbours, in random order, one sample a step: for file systems
+    #: that seek slowly. A batch still has samples of as many blocks as it has places.
+    LANES = "lanes"
+    #: As they lie.
+    SEQUENTIAL = "sequential"
 
 
 def permuted(positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -19,7 +35,7 @@ def permuted(positions: NDArray[np.int64], *, samples: int, seed: int, epoch: in
 
     Args:
         positions: From 0 to ``samples - 1``, shape (positions,).
-        samples: In an epoch, at least 1.
+        samples: In an epoch, 1 to ``2**52``.
         seed: At least 0.
         epoch: At least 0.
 
@@ -30,27 +46,55 @@ def permuted(positions: NDArray[np.int64], *, samples: int, seed: int, epoch: in
         J. Black, P. Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002, methods "cycle-walking" and
         "generalized-Feistel".
     """
-    if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < samples:
-        raise ValueError(f"positions from {positions.min()} to {positions.max()} of an epoch of {samples} samples")
-    lefts = math.isqrt(samples - 1) + 1
-    rights = -(-samples // lefts)
-    keys = np.random.SeedSequence([seed, epoch]).generate_state(2 * _ROUNDS, np.uint64).astype(np.uint64)
-    values = _feistel(positions.astype(np.uint64), np.uint64(lefts), np.uint64(rights), keys)
-    outside = np.flatnonzero(values >= samples)
-    while len(outside):
-        values[outside] = _feistel(values[outside], np.uint64(lefts), np.uint64(rights), keys)
-        outside = outside[values[outside] >= samples]
-    return values.astype(np.int64)
+    # numba takes longer to import than most commands take to run
+    from fujimi_data.permutation import permute
+
+    values = _checked(positions, samples)
+    permute(values, np.uint64(samples), _keys(seed, epoch))
+    return values.view(np.int64)
+
+
+def laned(positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int, lanes: int) -> NDArray[np.int64]:
+    """Samples at some positions of an epoch in lane order.
+
+    Position p is sample ``p // lanes`` of lane ``p % lanes``. A lane reads blocks of 64 neighbours (fewer where there
+    are not as many samples), in an order of blocks and within each that is random. Over all positions this is a
+    permutation, too.
+
+    Args:
+        positions: From 0 to ``samples - 1``, shape (positions,).
+        samples: In an epoch, 1 to ``2**52``.
+        seed: At least 0.
+        epoch: At least 0.
+        lanes: At least 1: the places in a global batch.
+
+    Raises:
+        ValueError: If a position is outside of the epoch.
+    """
+    from fujimi_data.permutation import permute_lanes
+
+    values = _checked(positions, samples)
+    block = max(1, min(_BLOCK, samples // lanes))
+    keys_of_blocks, keys_within = _keys(seed, epoch, 1), _keys(seed, epoch, 2)
+    permute_lanes(values, np.uint64(samples), np.uint64(lanes), np.uint64(block), keys_of_blocks, keys_within)
+    return values.view(np.int64)
 
 
 def batch_indices(
-    *, samples: int, seed: int, step: int, global_batch: int, rank: int = 0, world_size: int = 1
+    *,
+    samples: int,
+    seed: int,
+    step: int,
+    global_batch: int,
+    rank: int = 0,
+    world_size: int = 1,
+    order: Order = Order.SHUFFLE,
 ) -> NDArray[np.int64]:
     """Samples that one rank reads in one step.
 
     All steps together are one endless stream, epoch after epoch, cut into global batches: step s has the positions from
-    ``s * global_batch`` on, and its ranks equal parts of them. So seed and step are all the state there is, and a run
-    can go on with any other number of ranks.
+    ``s * global_batch`` on, and its ranks parts of them that differ by one sample at most. So seed and step are all the
+    state there is, and a run can go on with any other number of ranks.
 
     >>> batch_indices(samples=10, seed=0, step=2, global_batch=4, rank=1, world_size=2)
     array([6, 8])
@@ -62,45 +106,55 @@ def batch_indices(
         global_batch: Samples of all ranks together in a step; it may exceed ``samples``.
         rank: Of the reader.
         world_size: Readers that share a batch.
+        order: Of an epoch.
 
     Returns:
-        ``global_batch / world_size`` numbers of samples.
+        Numbers of samples: ``global_batch / world_size``, where that is whole.
 
     Raises:
-        ValueError: If a number is out of range, or the batch does not divide into the ranks.
+        ValueError: If a number is out of range, or there are more ranks than samples in a batch.
     """
-    if samples < 1 or step < 0 or global_batch < 1 or seed < 0:
+    if not 1 <= samples <= _MOST or step < 0 or global_batch < 1 or seed < 0:
         raise ValueError(
             f"samples {samples}, seed {seed}, step {step}, global_batch {global_batch}: "
-            "samples and global_batch are at least 1, seed and step at least 0"
+            f"samples and global_batch are at least 1, samples at most {_MOST}, seed and step at least 0"
         )
     if world_size < 1 or not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} of {world_size}; ranks count from 0")
-    if global_batch % world_size:
-        raise ValueError(f"a global batch of {global_batch} does not divide into {world_size} ranks")
-    batch = global_batch // world_size
-    first = step * global_batch + rank * batch
+    if global_batch < world_size:
+        raise ValueError(f"a global batch of {global_batch} leaves nothing to some of {world_size} ranks")
+    first, end = (step * global_batch + share * global_batch // world_size for share in (rank, rank + 1))
     parts = []
-    while batch:
+    while first < end:
         epoch, position = divmod(first, samples)
-        length = min(batch, samples - position)
+        length = min(end - first, samples - position)
         positions = np.arange(position, position + length, dtype=np.int64)
-        parts.append(permuted(positions, samples=samples, seed=seed, epoch=epoch))
+        parts.append(_ordered(order, positions, samples=samples, seed=seed, epoch=epoch, lanes=global_batch))
         first += length
-        batch -= length
     return np.concatenate(parts)
 
 
-def _feistel(values: _Words, lefts: np.uint64, rights: np.uint64, keys: _Words) -> _Words:
-    left, right = np.divmod(values, rights)
-    for key_left, key_right in keys.reshape(-1, 2):
-        left = (left + _hash(right ^ key_left) % lefts) % lefts
-        right = (right + _hash(left ^ key_right) % rights) % rights
-    return left * rights + right
+def _ordered(
+    order: Order, positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int, lanes: int
+) -> NDArray[np.int64]:
+    if order == Order.SHUFFLE:
+        return permuted(positions, samples=samples, seed=seed, epoch=epoch)
+    if order == Order.LANES:
+        return laned(positions, samples=samples, seed=seed, epoch=epoch, lanes=lanes)
+    if order == Order.SEQUENTIAL:
+        return positions
+    raise ValueError(unknown("order", order, list(Order)))
 
 
-def _hash(words: _Words) -> _Words:
-    """Stafford's mix 13 of 64 bits, as in SplitMix64; G. L. Steele et al., OOPSLA 2014."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+@lru_cache(maxsize=16)
+def _keys(seed: int, epoch: int, *stream: int) -> _Words:
+    keys = np.random.SeedSequence([seed, epoch, *stream]).generate_state(8, np.uint64).astype(np.uint64)
+    keys.setflags(write=False)
+    return keys
+
+
+def _checked(positions: NDArray[np.int64], samples: int) -> _Words:
+    """A copy of positions that lie in an epoch."""
+    if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < samples:
+        raise ValueError(f"positions from {positions.min()} to {positions.max()} of an epoch of {samples} samples")
+    return positions.astype(np.uint64)

@@ -9,14 +9,44 @@ from fujimi_core.hookspecs import hookimpl
 from fujimi_core.offers import Command, Generator, Option, Render
 from numpy.typing import NDArray
 
-from fujimi_data import commands
+from fujimi_data import dataset_commands, generate_commands
 
 
 @hookimpl
 def fujimi_generators() -> Sequence[Generator]:
     """Offer the families of this package."""
     return [
-        _family("visualatom", "closed waves around a point (Takashima et al., CVPR 2023)"),
+        _family(
+            "exfractaldb",
+            "clouds of points of fractals in space, from many sides (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            views="random",
+            models=145,
+            model_views=12,
+            redraw=True,
+        ),
+        _family(
+            "newton",
+            "basins of Newton's method for polynomials, by root and steps",
+            colour=False,
+            degree=0,
+            iterations=48,
+        ),
+        _family(
+            "rcdb",
+            "radial contours: polygons around a point (Kataoka et al., CVPR 2022)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
+        _family(
+            "visualatom",
+            "closed waves around a point (Takashima et al., CVPR 2023)",
+            mode="default",
+            colour=False,
+            scaled=True,
+        ),
         _family(
             "fractaldb",
             "fractals of iterated function systems (Kataoka et al., ACCV 2020)",
@@ -68,7 +98,7 @@ def fujimi_generators() -> Sequence[Generator]:
 @hookimpl
 def fujimi_commands() -> Sequence[Command]:
     """Offer ``fujimi data …``."""
-    return commands.COMMANDS
+    return (*generate_commands.COMMANDS, *dataset_commands.COMMANDS)
 
 
 def _family(name: str, summary: str, **options: Option) -> Generator:

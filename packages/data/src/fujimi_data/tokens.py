@@ -118,7 +118,7 @@ class TokenLoader:
         step: First step to give.
 
     Raises:
-        ValueError: If a number is out of range, or the batch does not divide into the ranks.
+        ValueError: If a number is out of range, or there are more ranks than samples in a batch.
     """
 
     def __init__(

@@ -11,10 +11,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from fujimi_core.errors import RunError
+from fujimi_core.launch import Launch, launch_of
 from fujimi_core.mesh import Mesh
 from torch._C._distributed_c10d import TCPStore
 
-from fujimi_parallel.launch import Launch, launch_of
 from fujimi_parallel.mpi.library import load_mpi
 
 #: Name of the mesh axis along which ranks hold the same parameters and different samples.

@@ -7,7 +7,7 @@ import unittest
 import warnings
 from pathlib import Path
 
-from fujimi_parallel.launch import launch_of
+from fujimi_core.launch import launch_of
 
 FOLDER = Path(sys.argv[1])
 for name in ("barrier", "test_dir"):

@@ -93,7 +93,7 @@ def _supervise(arguments: argparse.Namespace) -> int:
 
 def _train_here(arguments: argparse.Namespace, plugins: Plugins) -> int:
     """Be one of the ranks, or the only one."""
-    from fujimi_parallel.launch import launch_of  # as above
+    from fujimi_core.launch import launch_of  # as above
 
     from fujimi_train.checkpoint import directory_of
     from fujimi_train.loop import train
@@ -129,7 +129,7 @@ def _tell_why_not_more(job: Job, trained: "Trained", directory: Path) -> None:
 @contextlib.contextmanager
 def all_ranks_or_none() -> Iterator[None]:
     """End all ranks when one fails: the others would wait for it."""
-    from fujimi_parallel.launch import launch_of  # as above
+    from fujimi_core.launch import launch_of  # as above
     from fujimi_parallel.world import stop_all
 
     try:

@@ -67,7 +67,7 @@ def load_backbone(model: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module
 def finetune(
     model: nn.Module, pictures_BHW: NDArray[np.uint8], labels_B: NDArray[np.int64], spec: FinetuneSpec, *, channels: int
 ) -> nn.Module:
-    """Train all parameters on a small data set.
+    """Train all parameters on a small data set, on the device where they are.
 
     Args:
         model: Starts from what it is.
@@ -76,8 +76,9 @@ def finetune(
         spec: How.
         channels: That the model takes.
     """
-    x_BCHW = normalise(torch.from_numpy(pictures_BHW), channels=channels)
-    target_B = torch.from_numpy(labels_B)
+    device = next(model.parameters()).device
+    x_BCHW = normalise(torch.from_numpy(pictures_BHW).to(device), channels=channels)
+    target_B = torch.from_numpy(labels_B).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=spec.weight_decay, fused=True)
     random = np.random.default_rng(spec.seed)
     order: list[int] = []
@@ -103,10 +104,11 @@ def accuracy(
 ) -> float:
     """Share of pictures whose class the model finds, 0 to 1."""
     model.eval()
+    device = next(model.parameters()).device
     right = 0
     for start in range(0, len(labels_B), batch):
-        x_BCHW = normalise(torch.from_numpy(pictures_BHW[start : start + batch]), channels=channels)
-        found_B = model(x_BCHW).argmax(dim=1).numpy()
+        x_BCHW = normalise(torch.from_numpy(pictures_BHW[start : start + batch]).to(device), channels=channels)
+        found_B = model(x_BCHW).argmax(dim=1).cpu().numpy()
         right += int((found_B == labels_B[start : start + batch]).sum())
     return right / len(labels_B)
 

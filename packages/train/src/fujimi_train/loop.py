@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed as dist
 from fujimi_core.errors import RunError
-from fujimi_core.job import Backend, Job
+from fujimi_core.job import Backend, Job, PictureSource
+from fujimi_core.offers import Generator
 from fujimi_core.plugins import Plugins
 from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected
 from fujimi_core.workload import Kernel
@@ -87,7 +88,9 @@ def train(job: Job, plugins: Plugins) -> Trained:
         if steps_done >= job.train.steps:
             return Trained(steps=0, steps_done=steps_done)
         dog.moved(steps_done)
-        with _Batches(program, batch_of(steps_done, stability.passed_over)) as batches:
+        drawn = job.data.source is PictureSource.GENERATOR
+        generator = plugins.generator(job.data.family) if drawn else None
+        with _Batches(program, batch_of(steps_done, stability.passed_over), generator) as batches:
             peak = measure_peak(device, job.parallel.precision)
             run = _Run(program, batches, plugins, signals, dog, peak, stability, steps_done)
             reached = run.go()
@@ -100,10 +103,12 @@ class _Batches:
     Args:
         program: That looks at them.
         number: Of the batch to begin with.
+        generator: Of the job's family, if pictures are to be drawn.
     """
 
-    def __init__(self, program: Program, number: int) -> None:
+    def __init__(self, program: Program, number: int, generator: Generator | None) -> None:
         self._program = program
+        self._generator = generator
         self._next = number
         self._loader = self._opened() if program.network.has_first or program.network.has_last else None
 
@@ -132,7 +137,13 @@ class _Batches:
 
     def _opened(self) -> Loader:
         axes = self._program.axes
-        return open_loader(self._program.job, reader=axes.at("dp"), readers=axes.extent("dp"), first_step=self._next)
+        return open_loader(
+            self._program.job,
+            reader=axes.at("dp"),
+            readers=axes.extent("dp"),
+            first_step=self._next,
+            generator=self._generator,
+        )
 
 
 @dataclass(slots=True)

@@ -179,10 +179,15 @@ def mixed(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)
 
 
-def normalise(pictures_BHW: torch.Tensor, *, channels: int) -> torch.Tensor:
-    """Grey uint8 pictures to float32 in [-1, 1], the channel repeated; shape (B, C, H, W)."""
-    x_BCHW = pictures_BHW.unsqueeze(1).float().div_(127.5).sub_(1.0)
-    return x_BCHW.expand(-1, channels, -1, -1)
+def normalise(pictures: torch.Tensor, *, channels: int) -> torch.Tensor:
+    """Pictures of bytes to float32 in [-1, 1], shape (B, C, H, W).
+
+    Args:
+        pictures: Grey, shape (B, H, W), whose one channel is repeated, or in colour, shape (B, H, W, 3).
+        channels: C; 3 for pictures in colour.
+    """
+    x_BCHW = pictures.unsqueeze(1) if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
+    return x_BCHW.float().div_(127.5).sub_(1.0).expand(-1, channels, -1, -1)
 
 
 def _decays(shape: Sequence[int]) -> bool:

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from fujimi_core.errors import JobError, RunError
-from fujimi_parallel.launch import launch_of
+from fujimi_core.launch import launch_of
 
 from fujimi_train.signals import STOPPING
 

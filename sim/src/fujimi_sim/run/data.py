@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from fujimi_core.facilities import Storage
-from fujimi_core.job import Job
+from fujimi_core.job import Job, PictureSource
 from fujimi_core.plan import Plan
 
 from fujimi_sim.run.storage_times import read_local_s, read_s, stage_s
@@ -61,6 +61,8 @@ class Reading:
 def dataset_of(job: Job, samples_per_step: int) -> Dataset:
     """What a job reads, by its ``[data]``; of tokens as many as it needs to see none twice.
 
+    Pictures that are drawn when they are read take no reading; what drawing takes of the cores is not counted.
+
     Args:
         job: Whose data.
         samples_per_step: Of all ranks together.
@@ -70,8 +72,10 @@ def dataset_of(job: Job, samples_per_step: int) -> Dataset:
         token_bytes = 2 if data.vocabulary <= _SHORT_TOKENS else 4
         samples = job.train.steps * samples_per_step
         return Dataset(samples=samples, sample_bytes=data.sequence * token_bytes, shards=1)
-    samples = (data.classes or 0) * (data.instances or 0)
-    sample_bytes = data.pixels**2 + _TAR_BYTES
+    samples = (data.classes or 0) * (data.instances or 1)
+    if data.source is PictureSource.GENERATOR:
+        return Dataset(samples=samples, sample_bytes=0, shards=0)
+    sample_bytes = data.pixels**2 * (3 if data.colour else 1) + _TAR_BYTES
     return Dataset(samples=samples, sample_bytes=sample_bytes, shards=math.ceil(samples / _SAMPLES_PER_SHARD))
 
 

@@ -1,15 +1,21 @@
 """Random numbers of a picture: functions of seed, class and instance alone."""
 
-import numpy as np
+from functools import lru_cache
 
-from fujimi_data.sample import PIXELS
+import numpy as np
+from fujimi_core.errors import unknown
+
+from fujimi_data.shards.manifest import PIXELS
 from fujimi_data.threefry import Pair, derived_key
 
 _WORDS = 2**32
 #: The last sequence of a class's key gives its parameters, the others are its instances.
 CLASS_STREAM = _WORDS - 1
+#: Whose random numbers pictures are drawn with: ours, or those of the authors' programs in their order.
+MODES = ("default", "reference")
 
 
+@lru_cache(maxsize=4096)
 def class_key(seed: int, category: int) -> Pair:
     """Key of all random words of a class."""
     return derived_key((np.uint32(seed % _WORDS), np.uint32(seed // _WORDS)), category)
@@ -39,3 +45,13 @@ def check(*, seed: int, category: int, instance: int, pixels: int) -> None:
     ):
         if not low <= value <= high:
             raise ValueError(f"{name} is {value}; it must be from {low} to {high}")
+
+
+def check_mode(mode: str) -> None:
+    """Check the mode of a family that has one.
+
+    Raises:
+        ValueError: If it is not a known one.
+    """
+    if mode not in MODES:
+        raise ValueError(unknown("mode", mode, MODES))

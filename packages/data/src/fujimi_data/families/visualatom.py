@@ -1,14 +1,24 @@
 """VisualAtom: pictures of orbits with two sine waves; the class sets their shape."""
 
+import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.families.keys import CLASS_STREAM, check, class_key, integer, real
-from fujimi_data.families.orbits import draw_orbits
+from fujimi_data.families.bulk_random import BulkRandom
+from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
+from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
+from fujimi_data.families.polyline import Inks
+from fujimi_data.families.program import Program
 from fujimi_data.threefry import Pair, words
+
+#: Side of the picture that lengths are given for [pixels].
+CANVAS = 512
+# Centres are anywhere in a picture of this side.
+_SPREAD = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,65 +50,138 @@ class Atom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What sets a picture apart from others of its class, the noise aside.
-
-    Args:
-        centre_x: Column of the centre in a picture of 512, 0 to 512.
-        centre_y: Row of the centre.
-        greys: One byte for each orbit.
-    """
+    """Centre of a picture [pixels of its canvas]."""
 
     centre_x: float
     centre_y: float
-    greys: bytes
-
-    @property
-    def noise_first(self) -> int:
-        """Pair of random words, in the instance's sequence, from which the noise begins."""
-        return 1 + len(self.greys)
 
 
-def render(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
-    """Draw one picture.
+def render(
+    *,
+    seed: int,
+    category: int,
+    instance: int,
+    pixels: int,
+    mode: str = "default",
+    colour: bool = False,
+    scaled: bool = True,
+) -> NDArray[np.uint8]:
+    """Draw one picture, shape (pixels, pixels), or (pixels, pixels, 3) in colour.
 
     Args:
         seed: Of the data set, 0 to ``2**64 - 1``.
         category: Class, 0 to ``2**32 - 1``.
         instance: Picture of the class, 0 to ``2**32 - 2``.
-        pixels: Side of the picture, 16 to 16,384. Other than 512, it is the same drawing in lines of one pixel.
+        pixels: Side of the picture, 16 to 16,384.
+        mode: ``default``: random numbers are ours, and depend on nothing but the arguments. ``reference``: the authors'
+            program, pixel by pixel, with its random numbers from ``program.reference_source``: those of the class give
+            its parameters and the centre of instance 0, those of the instance its orbits, and the centre before them if
+            it is another; ``reference_pictures`` gives all pictures of a run of the program.
+        colour: Draw each orbit in red, green and blue of its own; the authors have greys only, and so has the reference
+            mode.
+        scaled: Draw the picture of 512 at other sizes, in lines of one pixel. Otherwise, and always in reference mode,
+            as the authors' program does: atoms stay as large and a centre is up to 256 pixels from the middle whatever
+            the size.
 
     Raises:
-        ValueError: If an argument is outside its range.
+        ValueError: If an argument is outside its range, or none of those named.
 
     Source:
         S. Takashima et al., "Visual Atoms: Pre-training Vision Transformers with Sinusoidal Waves", CVPR 2023, with the
-        parameters of the authors' ``make_VisualAtom.sh``. Random numbers are ours: they depend on nothing but the
-        arguments.
+        parameters of the authors' ``make_VisualAtom.sh``; order of random numbers: their ``render_VisualAtom.py``.
     """
     check(seed=seed, category=category, instance=instance, pixels=pixels)
+    check_mode(mode)
+    if mode == "reference":
+        if colour:
+            raise ValueError("colour is True; it must be False in reference mode")
+        return PROGRAM.picture(seed=seed, category=category, instance=instance, pixels=pixels)
     key = class_key(seed, category)
     atom = atom_of(key)
-    return draw(atom, view_of(atom, key, instance), key=key, instance=instance, pixels=pixels)
+    canvas = CANVAS if scaled else pixels
+    view, inks = view_of(atom, key, instance, canvas=canvas, colour=colour)
+    picture = np.zeros((pixels, pixels), dtype=inks.dtype)
+    orbits = orbits_of(atom, view, scale=pixels / canvas)
+    draw_orbits(picture, orbits, inks, *key, np.uint32(instance), np.uint32(1 + atom.orbits))
+    return colours_of(picture) if colour else picture
 
 
-def draw(atom: Atom, view: View, *, key: Pair, instance: int, pixels: int) -> NDArray[np.uint8]:
-    """Draw a class from a view; the noise comes from the sequence ``instance`` of the key."""
-    return draw_orbits(
-        pixels,
-        atom.vertices,
-        atom.noise,
-        atom.gap,
-        atom.radius,
-        atom.waves_1,
-        atom.waves_2,
-        atom.oval_x,
-        atom.oval_y,
-        view.centre_x,
-        view.centre_y,
-        np.frombuffer(view.greys, dtype=np.uint8),
-        *key,
-        np.uint32(instance),
-        np.uint32(view.noise_first),
+def reference_pictures(
+    source: random.Random, *, classes: Iterable[int], instances: int, pixels: int = CANVAS
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Draw what the authors' program draws: class, instance and picture, in its order.
+
+    Args:
+        source: Where all random numbers come from; the program's thread n has ``random.Random(n + 1)``. Between
+            pictures it is where the program's is.
+        classes: Numbers of the classes; the program's thread n of N has the n-th of N runs of equal length.
+        instances: Pictures a class.
+        pixels: Side of a picture.
+    """
+    return PROGRAM.run(source, classes=classes, instances=instances, pixels=pixels)
+
+
+def next_class(numbers: BulkRandom, pixels: int) -> tuple[Atom, View]:
+    """Draw a class, and the view of its first picture, as the authors' program does."""
+    vertices, orbits = numbers.integer(200, 1000), numbers.integer(1, 200)
+    noise, gap = numbers.real(0, 4), numbers.real(0, 0.1)
+    radius, waves_1 = numbers.integer(10, 60), numbers.integer(0, 20)
+    waves_2 = numbers.integer(0, 20)
+    while waves_2 == waves_1 != 0:
+        waves_2 = numbers.integer(0, 20)
+    atom = Atom(
+        vertices=vertices,
+        orbits=orbits,
+        noise=noise,
+        gap=gap,
+        radius=radius,
+        waves_1=waves_1,
+        waves_2=waves_2,
+        oval_x=numbers.real(1, 2),
+        oval_y=numbers.real(1, 2),
+    )
+    return atom, next_view(numbers, pixels)
+
+
+def next_view(numbers: BulkRandom, pixels: int) -> View:
+    """Draw the view of a picture, as the authors' program does."""
+    centre_y, centre_x = ((pixels + numbers.integer(-_SPREAD, _SPREAD)) / 2 for _ in range(2))
+    return View(centre_x=centre_x, centre_y=centre_y)
+
+
+def next_picture(numbers: BulkRandom, atom: Atom, view: View, pixels: int) -> NDArray[np.uint8]:
+    """Draw a picture, as the authors' program does."""
+    inks = np.empty(atom.orbits, dtype=np.uint8)
+    places = np.empty((atom.orbits, 2 * atom.vertices), dtype=np.float32)
+    for orbit in range(atom.orbits):
+        inks[orbit] = numbers.integer(0, 255)
+        places[orbit] = numbers.reals(2 * atom.vertices, high=NOISE_SPAN)
+    picture = np.zeros((pixels, pixels), dtype=np.uint8)
+    draw_orbits_at(picture, orbits_of(atom, view, scale=1.0), inks, places.reshape(atom.orbits, 2, atom.vertices))
+    return picture
+
+
+#: The authors' program.
+PROGRAM = Program(next_class=next_class, next_view=next_view, next_picture=next_picture)
+
+
+def orbits_of(atom: Atom, view: View, *, scale: float) -> Orbits:
+    """A class from a view, as it is drawn."""
+    return Orbits(
+        vertices=atom.vertices,
+        noise=atom.noise,
+        drift=atom.noise,
+        gap=atom.gap,
+        radius=float(atom.radius),
+        waves_1=atom.waves_1,
+        waves_2=atom.waves_2,
+        oval_x=atom.oval_x,
+        oval_y=atom.oval_y,
+        start_x=view.centre_x,
+        start_y=view.centre_y,
+        shift_x=0.0,
+        shift_y=0.0,
+        scale=scale,
     )
 
 
@@ -124,9 +207,10 @@ def atom_of(key: Pair) -> Atom:
     )
 
 
-def view_of(atom: Atom, key: Pair, instance: int) -> View:
-    """Draw centre and greys of one picture of a class."""
+def view_of(atom: Atom, key: Pair, instance: int, *, canvas: int = CANVAS, colour: bool = False) -> tuple[View, Inks]:
+    """Draw the centre of one picture of a class, and an ink for each orbit."""
     draws = words(key, stream=instance, pairs=1 + atom.orbits)
-    centre_x, centre_y = (integer(int(word), 0, 1024) / 2 for word in draws[0])
-    greys = (draws[1:, 0] >> np.uint32(24)).astype(np.uint8)
-    return View(centre_x=centre_x, centre_y=centre_y, greys=greys.tobytes())
+    centre_x, centre_y = ((canvas + integer(word, -_SPREAD, _SPREAD)) / 2 for word in draws[0].tolist())
+    view = View(centre_x=centre_x, centre_y=centre_y)
+    inks = draws[1:, 0] >> np.uint32(8) if colour else (draws[1:, 0] >> np.uint32(24)).astype(np.uint8)
+    return view, inks

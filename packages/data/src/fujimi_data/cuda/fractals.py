@@ -1,0 +1,143 @@
+"""FractalDB on a GPU: a thread for each orbit, and a block of threads for each picture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from fujimi_data.cuda.device import cuda, for_device, launch
+from fujimi_data.families import fractaldb
+from fujimi_data.families.chaos_game import BLOCK, MOST_MAPS, _mapped, _scale, coefficients
+from fujimi_data.families.fractaldb_instances import FLIPS, PATTERNS, STAGES, Variant, proper_variant, row_of
+from fujimi_data.families.ifs_orbit import PAD
+from fujimi_data.families.ifs_picture import GREY
+from fujimi_data.families.keys import class_key
+from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width
+from fujimi_data.threefry import Pair, threefry
+
+_THREADS = 256
+_ORBITS = 4
+_PAIRS = BLOCK // 2
+_random_words, _mapped_point, _scale_of = for_device(threefry), for_device(_mapped), for_device(_scale)
+
+
+def fractals(
+    *, seed: int, pictures: Sequence[tuple[int, int]], pixels: int, points: int = 200_000, weights: float = 0.4
+) -> NDArray[np.uint8]:
+    """Draw grey pictures of FractalDB in patches, given their classes and instances."""
+    count, played = len(pictures), -(-points // BLOCK) * BLOCK
+    maps = np.empty((count, MOST_MAPS, 6), dtype=np.float32)
+    bounds = np.empty((count, MOST_MAPS - 1), dtype=np.uint32)
+    numbers = np.empty((count, 4), dtype=np.uint32)
+    limits = np.empty(count, dtype=np.float32)
+    for i, (category, instance) in enumerate(pictures):
+        number, flip = divmod(instance, FLIPS)
+        key = class_key(seed, category)
+        variant = _variant(key, row_of(number, patterns=PATTERNS), weights)
+        maps[i], bounds[i] = coefficients(variant.system)
+        limits[i], numbers[i] = variant.limit, (*key, number, flip)
+    width = grid_width(pixels)
+    coordinates = cuda.device_array((count, 2, played), dtype=np.float32)
+    words = cuda.device_array((count, played), dtype=np.uint32)
+    grids = cuda.to_device(np.zeros((count, width * width), dtype=np.uint32))
+    drawn = cuda.device_array((count, pixels * pixels), dtype=np.uint8)
+    within = cuda.device_array(count, dtype=np.bool_)
+    maps, bounds, numbers, limits = map(cuda.to_device, (maps, bounds, numbers, limits))
+    launch(_play, -(-count * _ORBITS // _THREADS), _THREADS, maps, bounds, numbers, coordinates, words)
+    launch(_note, count, _THREADS, coordinates, words, limits, points, width, grids, within)
+    launch(_show, -(-count * pixels * pixels // _THREADS), _THREADS, grids, numbers, pixels, width, drawn)
+    greys: NDArray[np.uint8] = drawn.copy_to_host().reshape(count, pixels, pixels)
+    for i in np.flatnonzero(~within.copy_to_host()).tolist():
+        # points that run away are drawn anew, nearer to the class; few pictures are
+        category, instance = pictures[i]
+        greys[i] = fractaldb.render(
+            seed=seed, category=category, instance=instance, pixels=pixels, points=points, weights=weights
+        )
+    return greys
+
+
+def _variant(key: Pair, row: int, weights: float) -> Variant:
+    stages = (proper_variant(key, fill_rate=0.2, weights=weights, row=row, stage=stage) for stage in range(STAGES + 1))
+    return next(variant for variant in stages if variant is not None)
+
+
+@cuda.jit
+def _play(maps: Any, bounds: Any, numbers: Any, coordinates: Any, words: Any) -> None:
+    thread = cuda.grid(1)
+    picture, orbit = thread // _ORBITS, thread % _ORBITS
+    if picture >= len(maps):
+        return
+    x, y = np.float32(0), np.float32(0)
+    xs, ys = coordinates[picture, 0], coordinates[picture, 1]
+    for played in range(len(xs) // BLOCK + 1):
+        start = max(played - 1, 0) * BLOCK
+        if played == 1 and orbit == 0:
+            x, y = np.float32(0), np.float32(0)
+        for i in range(orbit, BLOCK, _ORBITS):
+            counter = np.uint32(played * _PAIRS + i % _PAIRS)
+            word_0, word_1 = _random_words(numbers[picture, 0], numbers[picture, 1], numbers[picture, 2], counter)
+            word = word_0 if i < _PAIRS else word_1
+            xs[start + i], ys[start + i], words[picture, start + i] = x, y, word
+            chosen = np.uint32(0)
+            for k in range(MOST_MAPS - 1):
+                chosen += np.uint32(word >= bounds[picture, k])
+            x, y = _mapped_point(x, y, maps[picture], chosen)
+
+
+@cuda.jit
+def _note(coordinates: Any, words: Any, limits: Any, points: int, width: int, grids: Any, within: Any) -> None:
+    picture, thread, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    ends = cuda.shared.array((4, _THREADS), types.float32)
+    beyond = cuda.shared.array(_THREADS, types.int32)
+    limit, beyond[thread] = limits[picture], 0
+    for axis in range(2):
+        values = coordinates[picture, axis]
+        low, high = values[0], values[0]
+        for i in range(thread, points, threads):
+            value = values[i]
+            low, high = min(low, value), max(high, value)
+            # what is no number is not within the limit either
+            if not abs(value) <= limit:
+                beyond[thread] = 1
+        ends[2 * axis, thread], ends[2 * axis + 1, thread] = low, high
+    cuda.syncthreads()
+    if thread == 0:
+        for other in range(1, threads):
+            beyond[0] |= beyond[other]
+            for axis in range(2):
+                ends[2 * axis, 0] = min(ends[2 * axis, 0], ends[2 * axis, other])
+                ends[2 * axis + 1, 0] = max(ends[2 * axis + 1, 0], ends[2 * axis + 1, other])
+        within[picture] = beyond[0] == 0
+    cuda.syncthreads()
+    if beyond[0]:
+        return
+    low_x, low_y, span = ends[0, 0], ends[2, 0], width - MARGIN - 2 * PAD
+    scale_x, scale_y = _scale_of(span, low_x, ends[1, 0]), _scale_of(span, low_y, ends[3, 0])
+    offset = np.float32(PAD + MARGIN)
+    for i in range(thread, points, threads):
+        column = np.int32((coordinates[picture, 0, i] - low_x) * scale_x + offset)
+        row = np.int32((coordinates[picture, 1, i] - low_y) * scale_y + offset)
+        mask, other_mask = words[picture, i] & np.uint32(511), (words[picture, i] >> np.uint32(9)) & np.uint32(511)
+        mask = mask if mask else max(other_mask, np.uint32(1))
+        value = np.uint32((np.uint32(i + 1) << np.uint32(MASK_BITS)) | mask)
+        cuda.atomic.max(grids, (picture, row * width + column), value)
+
+
+@cuda.jit
+def _show(grids: Any, numbers: Any, pixels: int, width: int, pictures: Any) -> None:
+    thread = cuda.grid(1)
+    picture, place = thread // (pixels * pixels), thread % (pixels * pixels)
+    if picture >= len(grids):
+        return
+    row, column = place // pixels, place % pixels
+    latest = np.uint32(0)
+    for down in range(3):
+        for right in range(3):
+            latest = max(latest, grids[picture, (row + down) * width + column + right])
+    lit = (latest >> np.uint32(3 * (row % 3) + column % 3)) & np.uint32(1)
+    flip = numbers[picture, 3]
+    shown_row = row if flip % 2 else pixels - 1 - row
+    shown_column = pixels - 1 - column if flip >= 2 else column
+    pictures[picture, shown_row * pixels + shown_column] = GREY if lit else 0

@@ -1,0 +1,175 @@
+"""What files of a sample are, by their extensions: pictures, arrays, text, numbers."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fujimi_data.shards import png
+
+Content = bytes | memoryview
+
+
+class Codec(StrEnum):
+    """How a picture is written; the value is the extension of its file."""
+
+    #: PNG without filters, of 1 bit a pixel where two greys are enough.
+    PNG = "png"
+    #: numpy's format; any shape and type.
+    NPY = "npy"
+    #: The same, compressed by LZ4: reads fastest, a third larger than PNG.
+    LZ4 = "npy.lz4"
+    #: The same, compressed by Zstandard.
+    ZSTD = "npy.zst"
+    #: JPEG; for photographs, loses a little.
+    JPEG = "jpg"
+
+
+def encode_picture(codec: Codec, picture: NDArray[np.uint8]) -> bytes:
+    """Write a picture of shape (rows, columns) or (rows, columns, 3)."""
+    return _ENCODERS[codec](picture)
+
+
+def is_picture(extension: str) -> bool:
+    """Whether a file of that extension is read as a picture.
+
+    >>> is_picture("seg.png"), is_picture("json")
+    (True, False)
+    """
+    return _last(extension) in _PICTURES
+
+
+def decode(extension: str, content: Content) -> Any:
+    """Read a file.
+
+    Pictures (``png``, ``jpg``, ``npy.lz4``, ``npy.zst``, ``npy``) become arrays, ``npy`` of any type and shape; ``cls``
+    and ``index`` numbers; ``txt`` and ``text`` strings; ``json`` what it holds; all else stays bytes.
+
+    Args:
+        extension: From the first dot of the file's name on.
+        content: Of the file.
+
+    Raises:
+        ValueError: If the content is not what the extension says.
+        ImportError: If it takes a package that is not installed; the message says which.
+    """
+    decoder = _DECODERS.get(_last(extension))
+    return bytes(content) if decoder is None else decoder(content)
+
+
+def _last(extension: str) -> str:
+    """The extension that counts: the last one, with that before it if it is compressed."""
+    parts = extension.lower().rsplit(".", 2)
+    return ".".join(parts[-2:]) if parts[-1] in ("lz4", "zst") else parts[-1]
+
+
+def _write_npy(picture: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, picture, allow_pickle=False)
+    return file.getvalue()
+
+
+def _read_npy(content: Content) -> NDArray[Any]:
+    """Read an array without copying it."""
+    file = io.BytesIO(content[:_NPY_HEAD])
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, kind = read(file)
+    if kind.hasobject or fortran:
+        raise ValueError("an array of objects, or in Fortran's order")
+    return np.frombuffer(content, dtype=kind, offset=file.tell(), count=int(np.prod(shape))).reshape(shape)
+
+
+# numpy pads its header to a multiple of 64 bytes; those of plain arrays have at most this
+_NPY_HEAD = 1024
+
+
+def _write_lz4(picture: NDArray[Any]) -> bytes:
+    import lz4.frame
+
+    return bytes(lz4.frame.compress(_write_npy(picture), store_size=True))
+
+
+def _read_lz4(content: Content) -> NDArray[Any]:
+    import lz4.frame
+
+    try:
+        return _read_npy(lz4.frame.decompress(content))
+    except RuntimeError as wrong:
+        raise ValueError(f"not LZ4: {wrong}") from None
+
+
+def _write_zstd(picture: NDArray[Any]) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=3).compress(_write_npy(picture))
+
+
+def _read_zstd(content: Content) -> NDArray[Any]:
+    import zstandard
+
+    try:
+        return _read_npy(zstandard.ZstdDecompressor().decompress(content))
+    except zstandard.ZstdError as wrong:
+        raise ValueError(f"not Zstandard: {wrong}") from None
+
+
+def _write_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    jpeg = _simplejpeg()
+    colours = "RGB" if picture.ndim == 3 else "GRAY"
+    pixels = np.ascontiguousarray(picture if picture.ndim == 3 else picture[:, :, None])
+    return bytes(jpeg.encode_jpeg(pixels, quality=95, colorspace=colours, colorsubsampling="444"))
+
+
+def _read_jpeg(content: Content) -> NDArray[np.uint8]:
+    jpeg = _simplejpeg()
+    grey = jpeg.decode_jpeg_header(content)[2] == "Gray"
+    pixels: NDArray[np.uint8] = jpeg.decode_jpeg(content, colorspace="GRAY" if grey else "RGB")
+    return pixels[:, :, 0] if grey else pixels
+
+
+def _simplejpeg() -> Any:
+    try:
+        import simplejpeg
+    except ImportError:
+        raise ImportError("JPEG pictures need simplejpeg: pip install 'fujimi-data[jpeg]'") from None
+    return simplejpeg
+
+
+def _read_number(content: Content) -> int:
+    return int(bytes(content))
+
+
+def _read_text(content: Content) -> str:
+    return bytes(content).decode()
+
+
+def _read_json(content: Content) -> Any:
+    return json.loads(bytes(content))
+
+
+_ENCODERS: Mapping[Codec, Callable[[NDArray[np.uint8]], bytes]] = {
+    Codec.PNG: png.encode,
+    Codec.NPY: _write_npy,
+    Codec.LZ4: _write_lz4,
+    Codec.ZSTD: _write_zstd,
+    Codec.JPEG: _write_jpeg,
+}
+_DECODERS: Mapping[str, Callable[[Content], Any]] = {
+    "png": png.decode,
+    "npy": _read_npy,
+    "npy.lz4": _read_lz4,
+    "npy.zst": _read_zstd,
+    "jpg": _read_jpeg,
+    "jpeg": _read_jpeg,
+    "cls": _read_number,
+    "index": _read_number,
+    "txt": _read_text,
+    "text": _read_text,
+    "json": _read_json,
+}
+_PICTURES = frozenset({"png", "npy", "npy.lz4", "npy.zst", "jpg", "jpeg"})

@@ -1,0 +1,162 @@
+"""The files of a dataset: opened when first read, each with what is wrong with it."""
+
+import logging
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fujimi_data.errors import Damage, ShardError
+from fujimi_data.shards import index
+from fujimi_data.shards.checksum import digits
+from fujimi_data.shards.index import Rows
+from fujimi_data.shards.manifest import INDEX_FILE, Manifest, ShardEntry
+from fujimi_data.shards.place import Place
+from fujimi_data.shards.shard import Shard, open_file
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenShard:
+    """A shard that was asked for.
+
+    Args:
+        entry: What the dataset says of it.
+        path: Of the file.
+        descriptor: Of the open file; -1 if it cannot be opened.
+        wrong: What is wrong with the file as a whole, if anything is.
+        rows: Table of its index, where the dataset's file of tables does not have it.
+        lost: Whether no table of it can be read.
+    """
+
+    entry: ShardEntry
+    path: Path
+    descriptor: int
+    wrong: Damage | None = None
+    rows: Rows | None = None
+    lost: bool = False
+
+
+class ShardFiles:
+    """Shards of a dataset by their positions, and the tables of their indices.
+
+    Threads may share it. The tables stay in the file and so, shared by all processes, in the system's cache.
+
+    Args:
+        place: Where the dataset lies.
+        manifest: What it is made of.
+    """
+
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        self.place = place
+        self.entries = manifest.shards
+        self.row_type = index.row_type(manifest.origin.label_nbytes)
+        self.firsts = np.cumsum([0, *(entry.samples for entry in manifest.shards)], dtype=np.int64)
+        # a process may hold some 1000 files open; shards beyond a half of that are opened for each read
+        self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        self._shards: dict[int, OpenShard] = {}
+        self._tables = self._open_tables()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_tables"):
+            self.close()
+
+    def close(self) -> None:
+        """Close all files; a later read opens what it needs."""
+        shards, self._shards = self._shards, {}
+        tables, self._tables = self._tables, -1
+        for descriptor in (tables, *(shard.descriptor for shard in shards.values())):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    @contextmanager
+    def opened(self, positions: list[int]) -> Iterator[dict[int, OpenShard]]:
+        """Shards at some positions, open as long as the context lasts at least."""
+        shards = {position: self._shards.get(position) or self._open(position) for position in positions}
+        try:
+            yield shards
+        finally:
+            for position, shard in shards.items():
+                if position >= self._kept and shard.descriptor >= 0:
+                    os.close(shard.descriptor)
+
+    def table_place(self, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the rows of samples lie in the file of tables [B]; each shard has a row more than samples."""
+        return (numbers + positions) * self.row_type.itemsize
+
+    @property
+    def tables(self) -> int:
+        """Descriptor of the file of tables; -1 if there is none."""
+        return self._tables
+
+    def _open_tables(self) -> int:
+        try:
+            return open_file(self.place.path(INDEX_FILE))
+        except ShardError as wrong:
+            _log.warning("%s; each shard's own index is read, which takes longer and more memory", wrong)
+            return -1
+
+    def _open(self, position: int) -> OpenShard:
+        if self._tables < 0:
+            self._tables = self._open_tables()
+        entry = self.entries[position]
+        shard = _open_shard(self.place, entry, table_is_whole=self._table_is_whole(position))
+        if position >= self._kept:
+            return shard
+        first = self._shards.setdefault(position, shard)
+        if first is not shard and shard.descriptor >= 0:
+            # another thread opened it at the same time
+            os.close(shard.descriptor)
+        return first
+
+    def _table_is_whole(self, position: int) -> bool:
+        entry = self.entries[position]
+        nbytes = (entry.samples + 1) * self.row_type.itemsize
+        place = (int(self.firsts[position]) + position) * self.row_type.itemsize
+        try:
+            table = os.pread(self._tables, nbytes, place) if self._tables >= 0 else b""
+        except OSError:
+            table = b""
+        return len(table) == nbytes and digits(table) == entry.table
+
+
+def _open_shard(place: Place, entry: ShardEntry, *, table_is_whole: bool) -> OpenShard:
+    path = place.path(entry.name)
+    try:
+        descriptor = open_file(path)
+    except ShardError as error:
+        return OpenShard(entry=entry, path=path, descriptor=-1, wrong=error.damage, lost=not table_is_whole)
+    wrong = _what_is_wrong(descriptor, path, entry)
+    if table_is_whole:
+        return OpenShard(entry=entry, path=path, descriptor=descriptor, wrong=wrong)
+    try:
+        shard = Shard(path)
+        rows = shard.index.rows if digits(shard.index.rows.tobytes()) == entry.table else None
+        shard.close()
+    except ShardError as error:
+        rows, wrong = None, wrong or error.damage
+    return OpenShard(entry=entry, path=path, descriptor=descriptor, wrong=wrong, rows=rows, lost=rows is None)
+
+
+def _what_is_wrong(descriptor: int, path: Path, entry: ShardEntry) -> Damage | None:
+    """Compare a file's length and the checksum at its end with what its dataset says."""
+    try:
+        nbytes = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, index.TAIL_NBYTES, max(0, nbytes - index.TAIL_NBYTES))
+    except OSError as error:
+        return Damage(shard=str(path), what=f"cannot be read: {error.strerror}")
+    try:
+        entry.check_length(path, nbytes)
+        footer = index.read_footer(tail, shard=str(path), nbytes=nbytes)
+    except ShardError as error:
+        return error.damage
+    if footer.checksum == entry.checksum:
+        return None
+    what = f"was replaced or damaged: its index has checksum {footer.checksum}, the dataset says {entry.checksum}"
+    return Damage(shard=str(path), what=what)

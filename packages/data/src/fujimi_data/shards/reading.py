@@ -1,0 +1,115 @@
+"""Reads the bytes of samples out of open shards, and says which are damaged."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fujimi_data.errors import Damage, ShardError
+from fujimi_data.shards import batch, tar
+from fujimi_data.shards.files import OpenShard, ShardFiles
+from fujimi_data.shards.index import Rows
+from fujimi_data.shards.pieces import Pieces
+from fujimi_data.shards.shard import Shard
+
+
+def read_pieces(
+    files: ShardFiles,
+    shards: Mapping[int, OpenShard],
+    positions: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    *,
+    look_ahead: bool,
+) -> Pieces:
+    """Read samples.
+
+    Args:
+        files: Of the dataset.
+        shards: Those that the samples are in, open.
+        positions: Of each sample's shard.
+        numbers: Of each sample in the dataset.
+        look_ahead: Whether to ask the system for samples before they are read.
+    """
+    rows = _rows(files, shards, positions, numbers)
+    offsets, ends = (rows["offset"].astype(np.int64) * tar.BLOCK).T
+    # a row that changed after it was checked must not make us read without end
+    sound = (offsets < ends) & (ends < np.array([files.entries[p].nbytes for p in positions.tolist()]))
+    descriptors = np.array([shards[p].descriptor for p in positions.tolist()], dtype=np.int32)
+    descriptors[~sound] = -1
+    starts = np.zeros(len(numbers) + 1, dtype=np.int64)
+    np.cumsum(np.where(sound, ends - offsets, 0), out=starts[1:])
+    content = np.empty(int(starts[-1]), dtype=np.uint8)
+    outcomes = np.full(len(numbers), batch.FAILED, dtype=np.int32)
+    batch.read_pieces(descriptors, offsets, starts, content, outcomes, look_ahead)
+    batch.check_pieces(content, starts, rows["crc32c"][:, 0].copy(), outcomes)
+    labelled = "label" in (files.row_type.names or ())
+    labels = rows["label"][:, 0].astype(np.int64) if labelled else np.zeros_like(numbers)
+    damages = {
+        place: _damage(
+            shards[int(positions[place])],
+            int(numbers[place] - files.firsts[positions[place]]),
+            int(offsets[place]),
+            int(outcomes[place]),
+        )
+        for place in np.flatnonzero(outcomes).tolist()
+    }
+    return Pieces(content=content, starts=starts, labels=labels, damages=damages)
+
+
+def _rows(
+    files: ShardFiles, shards: Mapping[int, OpenShard], positions: NDArray[np.int64], numbers: NDArray[np.int64]
+) -> Rows:
+    """Row of each sample and the one after it, shape (samples, 2); zeros where there is none to be read."""
+    nbytes = 2 * files.row_type.itemsize
+    content = np.zeros((len(numbers), nbytes), dtype=np.uint8)
+    descriptors = np.full(len(numbers), files.tables, dtype=np.int32)
+    others = {position for position, shard in shards.items() if shard.rows is not None or shard.lost}
+    for place in np.flatnonzero(np.isin(positions, list(others))).tolist() if others else ():
+        descriptors[place] = -1
+        shard = shards[int(positions[place])]
+        if shard.rows is not None:
+            number = int(numbers[place] - files.firsts[positions[place]])
+            content[place] = np.frombuffer(shard.rows[number : number + 2].tobytes(), dtype=np.uint8)
+    batch.read_pieces(
+        descriptors,
+        files.table_place(positions, numbers),
+        np.arange(len(numbers) + 1, dtype=np.int64) * nbytes,
+        content.reshape(-1),
+        np.empty(len(numbers), dtype=np.int32),
+        False,
+    )
+    return content.view(files.row_type)
+
+
+def _damage(shard: OpenShard, number: int, offset: int, outcome: int) -> Damage:
+    """Word what is wrong with a sample."""
+    key = _key(shard, number)
+    if shard.descriptor < 0 or shard.lost:
+        what = shard.wrong.what if shard.wrong is not None else "its index cannot be read"
+        return Damage(shard=str(shard.path), sample=key, what=what)
+    what = {
+        batch.CUT: "the file ends before the sample does",
+        batch.CHANGED: "the checksum of headers and content does not match",
+        batch.FAILED: "cannot be read",
+    }[outcome]
+    if outcome == batch.FAILED:
+        try:
+            os.pread(shard.descriptor, 1, offset)
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+    return Damage(shard=str(shard.path), sample=key, offset=offset, what=what)
+
+
+def _key(shard: OpenShard, number: int) -> str:
+    """Key of a sample, or its number in the shard if the keys cannot be read."""
+    try:
+        opened = Shard(shard.path)
+    except ShardError:
+        return f"number {number}"
+    try:
+        return opened.index.keys[number]
+    except (ShardError, IndexError):
+        return f"number {number}"
+    finally:
+        opened.close()

@@ -1,0 +1,131 @@
+"""One shard, read from any number of threads."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from fujimi_data.errors import Damage, ShardError
+from fujimi_data.shards import index, tar
+from fujimi_data.shards.checksum import crc32c, digits
+from fujimi_data.shards.index import Footer, ShardIndex
+from fujimi_data.shards.manifest import ShardEntry
+from fujimi_data.shards.sample import Sample, decode
+
+
+class Shard:
+    """A shard that is open; its index is read when it is asked for.
+
+    Args:
+        path: Of the file.
+        recipe: Digest of what the dataset is made of that it must belong to; without, any.
+
+    Raises:
+        ShardError: If the file is missing, cut, or another dataset's.
+    """
+
+    def __init__(self, path: Path, *, recipe: str | None = None) -> None:
+        self.path = path
+        self.descriptor = open_file(path)
+        try:
+            self.nbytes = os.fstat(self.descriptor).st_size
+            tail_at = max(0, self.nbytes - index.TAIL_NBYTES)
+            tail = self._pread(index.TAIL_NBYTES, tail_at)
+            self.footer: Footer = index.read_footer(tail, shard=str(path), nbytes=self.nbytes)
+            if recipe is not None and self.footer.recipe != recipe:
+                raise ShardError(Damage(shard=str(path), what="belongs to another dataset"))
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return self.footer.samples
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @cached_property
+    def index(self) -> ShardIndex:
+        """Where samples lie, and their keys.
+
+        Raises:
+            ShardError: If a bit of it is wrong.
+        """
+        offset = self.footer.index_offset
+        content = self._pread(self.nbytes - offset, offset)
+        return index.decode(content, footer=self.footer, shard=str(self.path))
+
+    @property
+    def entry(self) -> ShardEntry:
+        """What a dataset says of this shard."""
+        return ShardEntry(
+            name=self.path.name,
+            samples=len(self),
+            nbytes=self.nbytes,
+            checksum=self.footer.checksum,
+            table=digits(self.index.rows.tobytes()),
+        )
+
+    def read(self, number: int) -> Sample:
+        """Read and check a sample.
+
+        Args:
+            number: In this shard, from 0.
+
+        Raises:
+            ShardError: If a bit of the sample or of its headers is wrong.
+        """
+        content = self.read_bytes(number)
+        label = int(self.index.rows["label"][number]) if self.footer.label_nbytes else None
+        try:
+            return decode(memoryview(content), label=label)
+        except ValueError as wrong:
+            raise self._damaged(number, str(wrong)) from None
+
+    def read_bytes(self, number: int) -> bytes:
+        """Read and check the bytes of a sample, headers and padding included.
+
+        Raises:
+            ShardError: If a bit of them is wrong.
+        """
+        rows = self.index.rows
+        offset, end = (int(block) * tar.BLOCK for block in rows["offset"][number : number + 2])
+        try:
+            content = os.pread(self.descriptor, end - offset, offset)
+        except OSError as wrong:
+            raise self._damaged(number, f"cannot be read: {wrong.strerror}") from None
+        if len(content) != end - offset:
+            raise self._damaged(number, "the file ends before the sample does")
+        if crc32c(content) != rows["crc32c"][number]:
+            raise self._damaged(number, "the checksum of headers and content does not match")
+        return content
+
+    def _damaged(self, number: int, what: str) -> ShardError:
+        offset = int(self.index.rows["offset"][number]) * tar.BLOCK
+        return ShardError(Damage(shard=str(self.path), sample=self.index.keys[number], offset=offset, what=what))
+
+    def _pread(self, nbytes: int, offset: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, nbytes, offset)
+        except OSError as wrong:
+            raise ShardError(Damage(shard=str(self.path), what=f"cannot be read: {wrong.strerror}")) from None
+
+
+def open_file(path: Path) -> int:
+    """Open a file for reading.
+
+    Raises:
+        ShardError: If it is missing or cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ShardError(Damage(shard=str(path), what="missing")) from None
+    except OSError as wrong:
+        raise ShardError(Damage(shard=str(path), what=f"cannot be opened: {wrong.strerror}")) from None
