@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from fujimi_data.cuda.device import cuda, for_device, launch
 from fujimi_data.families import fractaldb
-from fujimi_data.families.chaos_game import BLOCK, MOST_MAPS, _mapped, _scale, coefficients
+from fujimi_data.families.chaos_game import (
+    APART,
+    BLOCK,
+    MOST_MAPS,
+    ORBITS,
+    UNSEEN,
+    _chosen,
+    _mapped,
+    _scale,
+    coefficients,
+)
 from fujimi_data.families.fractaldb_instances import FLIPS, PATTERNS, STAGES, Variant, proper_variant, row_of
 from fujimi_data.families.ifs_orbit import PAD
 from fujimi_data.families.ifs_picture import GREY
@@ -18,9 +28,9 @@ from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width
 from fujimi_data.threefry import Pair, threefry
 
 _THREADS = 256
-_ORBITS = 4
 _PAIRS = BLOCK // 2
-_random_words, _mapped_point, _scale_of = for_device(threefry), for_device(_mapped), for_device(_scale)
+_random_words, _scale_of = for_device(threefry), for_device(_scale)
+_chosen_map, _mapped_point = for_device(_chosen), for_device(_mapped)
 
 
 def fractals(
@@ -45,7 +55,7 @@ def fractals(
     drawn = cuda.device_array((count, pixels * pixels), dtype=np.uint8)
     within = cuda.device_array(count, dtype=np.bool_)
     maps, bounds, numbers, limits = map(cuda.to_device, (maps, bounds, numbers, limits))
-    launch(_play, -(-count * _ORBITS // _THREADS), _THREADS, maps, bounds, numbers, coordinates, words)
+    launch(_play, -(-count * ORBITS // _THREADS), _THREADS, maps, bounds, numbers, coordinates, words)
     launch(_note, count, _THREADS, coordinates, words, limits, points, width, grids, within)
     launch(_show, -(-count * pixels * pixels // _THREADS), _THREADS, grids, numbers, pixels, width, drawn)
     greys: NDArray[np.uint8] = drawn.copy_to_host().reshape(count, pixels, pixels)
@@ -66,24 +76,22 @@ def _variant(key: Pair, row: int, weights: float) -> Variant:
 @cuda.jit
 def _play(maps: Any, bounds: Any, numbers: Any, coordinates: Any, words: Any) -> None:
     thread = cuda.grid(1)
-    picture, orbit = thread // _ORBITS, thread % _ORBITS
+    picture, orbit = thread // ORBITS, thread % ORBITS
     if picture >= len(maps):
         return
-    x, y = np.float32(0), np.float32(0)
+    key_0, key_1, stream = numbers[picture, 0], numbers[picture, 1], numbers[picture, 2]
     xs, ys = coordinates[picture, 0], coordinates[picture, 1]
-    for played in range(len(xs) // BLOCK + 1):
-        start = max(played - 1, 0) * BLOCK
-        if played == 1 and orbit == 0:
-            x, y = np.float32(0), np.float32(0)
-        for i in range(orbit, BLOCK, _ORBITS):
-            counter = np.uint32(played * _PAIRS + i % _PAIRS)
-            word_0, word_1 = _random_words(numbers[picture, 0], numbers[picture, 1], numbers[picture, 2], counter)
-            word = word_0 if i < _PAIRS else word_1
-            xs[start + i], ys[start + i], words[picture, start + i] = x, y, word
-            chosen = np.uint32(0)
-            for k in range(MOST_MAPS - 1):
-                chosen += np.uint32(word >= bounds[picture, k])
-            x, y = _mapped_point(x, y, maps[picture], chosen)
+    x, y = np.float32(0), np.float32(0)
+    # the first orbit starts from the origin, others from where one passes that does
+    for step in range(UNSEEN + orbit * APART if orbit else 0):
+        word, _ = _random_words(key_0, key_1, stream, np.uint32(step))
+        x, y = _mapped_point(x, y, maps[picture], _chosen_map(word, bounds[picture]))
+    for i in range(orbit, len(xs), ORBITS):
+        counter = np.uint32((i // BLOCK + 1) * _PAIRS + i % _PAIRS)
+        word_0, word_1 = _random_words(key_0, key_1, stream, counter)
+        word = word_0 if i % BLOCK < _PAIRS else word_1
+        xs[i], ys[i], words[picture, i] = x, y, word
+        x, y = _mapped_point(x, y, maps[picture], _chosen_map(word, bounds[picture]))
 
 
 @cuda.jit

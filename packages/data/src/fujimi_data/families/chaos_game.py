@@ -16,8 +16,8 @@ BLOCK = 2048
 #: Orbits that take turns.
 ORBITS = 32
 _PAIRS = BLOCK // 2
-# Steps before the points that orbits start from, and between these.
-_UNSEEN, _APART = 512, 16
+#: Steps before the points that orbits start from, and between these; all together fewer than a block's pairs.
+UNSEEN, APART = 512, 16
 # A map that only the last word would choose is none.
 _LAST = 2**32 - 1
 _INFINITY = 0x7F800000
@@ -94,9 +94,9 @@ def _fill_block(block: _Words, key_0: np.uint32, key_1: np.uint32, stream: np.ui
 @compiled
 def _start(xs: _Floats, ys: _Floats, words: _Words, maps: _Floats, bounds: _Words) -> None:
     x = y = np.float32(0)
-    for step in range(_UNSEEN + ORBITS * _APART):
-        if step >= _UNSEEN and (step - _UNSEEN) % _APART == 0:
-            orbit = (step - _UNSEEN) // _APART
+    for step in range(UNSEEN + ORBITS * APART):
+        if step >= UNSEEN and (step - UNSEEN) % APART == 0:
+            orbit = (step - UNSEEN) // APART
             xs[orbit], ys[orbit] = x, y
         x, y = _mapped(x, y, maps, _chosen(words[step], bounds))
 
