@@ -65,9 +65,9 @@ class RandomResizedCrop:
         """The crop of a sample of this size."""
         return Box(*(int(side) for side in draw_box(*key, rows, columns, *self.scale, *self.ratio)))
 
-    def draw_filter(self, key: Key) -> str:
-        """The filter that a sample is resized with."""
-        return FILTERS[draw_filter(*key, self._filter_number)]
+    def draw_resampling(self, key: Key) -> str:
+        """How a sample is resized."""
+        return FILTERS[draw_resampling(*key, self._filter_number)]
 
     def write(self, picture: _Bytes, out: _Bytes, *, key: Key, flip: Flip) -> None:
         """Write the crop of a sample to its row of the batch."""
@@ -110,14 +110,14 @@ def draw_box(
             return below(places[0], rows - height + 1), below(places[1], columns - width + 1), height, width
     height, width = rows, columns
     if columns / rows < ratio_low:
-        height = round(columns / ratio_low)
+        height = max(round(columns / ratio_low), 1)
     elif columns / rows > ratio_high:
-        width = round(rows * ratio_high)
+        width = max(round(rows * ratio_high), 1)
     return (rows - height) // 2, (columns - width) // 2, height, width
 
 
 @compiled
-def draw_filter(key_0: int, key_1: int, number: int) -> int:
+def draw_resampling(key_0: int, key_1: int, number: int) -> int:
     """Number of the filter that a sample is resized with."""
     return below(uniform(key_0, key_1, CROP, 0)[0], 2) if number == _RANDOM else number
 
@@ -154,5 +154,5 @@ def _write(
         (new_rows, new_columns),
         (0, 0),
         draw_flip(key_0, key_1, horizontal, vertical),
-        draw_filter(key_0, key_1, number),
+        draw_resampling(key_0, key_1, number),
     )
