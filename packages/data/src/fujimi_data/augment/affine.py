@@ -48,15 +48,19 @@ def transform(planes: _Bytes, matrix: Matrix, fill: tuple[int, int, int], bicubi
     """
     channels, rows, columns = planes.shape
     a, b, c, d, e, f = matrix
+    along_rows = a == 1.0 and d == 0.0 and e == 1.0 and f == 0.0
+    along_columns = a == 1.0 and b == 0.0 and c == 0.0 and e == 1.0
     for channel in range(channels):
         plane = planes[channel]
-        if a == 1.0 and d == 0.0 and e == 1.0 and f == 0.0:
-            slide_lines(plane, columns, b, c, fill[channel], bicubic)
-        elif a == 1.0 and b == 0.0 and c == 0.0 and e == 1.0:
-            lanes = np.empty((columns, (rows + LANES - 1) // LANES * LANES), dtype=np.uint8)
-            to_lanes(plane, lanes)
-            slide_lines(lanes, rows, d, f, fill[channel], bicubic)
-            to_rows(lanes, plane)
+        if along_rows or along_columns:
+            lines = plane
+            if not along_rows:
+                lines = np.empty((columns, (rows + LANES - 1) // LANES * LANES), dtype=np.uint8)
+                to_lanes(plane, lines)
+            length, slope, offset = (columns, b, c) if along_rows else (rows, d, f)
+            slide_lines(lines, length, slope, offset, fill[channel], bicubic)
+            if not along_rows:
+                to_rows(lines, plane)
         else:
             _map(plane, matrix, fill[channel], bicubic)
 

@@ -45,12 +45,15 @@ class CentreCrop:
         """Write the middle of a sample to its row of the batch, which is a square."""
         lines, planes = lines_and_planes(picture, out)
         shorter = math.floor(planes.shape[1] / self.fraction)
-        _write(lines, planes, shorter, filter_number(self.resampling), *key, flip.horizontal, flip.vertical)
+        # a tuple of numbers that are all unknown to numba: with zeros in it, it would compile all anew
+        window = (0, 0, *picture.shape[:2])
+        _write(lines, window, planes, shorter, filter_number(self.resampling), *key, flip.horizontal, flip.vertical)
 
 
 @compiled
 def _write(
     lines: _Bytes,
+    window: tuple[int, int, int, int],
     planes: _Bytes,
     shorter: int,
     bicubic: int,
@@ -59,8 +62,8 @@ def _write(
     horizontal: float,
     vertical: float,
 ) -> None:
-    channels, new_rows, new_columns = planes.shape
-    rows, columns = lines.shape[0], lines.shape[1] // channels
+    _, new_rows, new_columns = planes.shape
+    _, _, rows, columns = window
     # the order of the arithmetic is torchvision's: whole numbers come of it
     if rows < columns:
         whole_rows, whole_columns = shorter, int(shorter * columns / rows)
@@ -73,10 +76,12 @@ def _write(
     else:
         resize_part(
             lines,
+            window,
             planes,
-            (0.0, 0.0, rows, columns),
+            (0.0, 0.0, float(rows), float(columns)),
             (whole_rows, whole_columns),
-            (top, left),
+            top,
+            left,
             flipped,
             bicubic,
         )

@@ -137,7 +137,7 @@ def _write(
     vertical: float,
 ) -> None:
     channels, new_rows, new_columns = planes.shape
-    top, left, height, width = draw_box(
+    window = draw_box(
         key_0,
         key_1,
         lines.shape[0],
@@ -148,11 +148,13 @@ def _write(
         ratio_high,
     )
     resize_part(
-        lines[top : top + height, left * channels : (left + width) * channels],
+        lines,
+        window,
         planes,
-        (0.0, 0.0, height, width),
+        (0.0, 0.0, float(window[2]), float(window[3])),
         (new_rows, new_columns),
-        (0, 0),
+        0,
+        0,
         draw_flip(key_0, key_1, horizontal, vertical),
         draw_resampling(key_0, key_1, number),
     )

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.augment.lanes import LANES, to_lanes, to_rows
 from fujimi_data.augment.pictures import lines_and_planes
-from fujimi_data.augment.weights import PRECISION, filter_number, resampling_weights
+from fujimi_data.augment.weights import PRECISION, filter_number, pixels_needed, resampling_weights
 from fujimi_data.compiled import compiled
 
 # Rows that are resampled at a time: their lanes stay in a core's second cache.
@@ -32,32 +32,36 @@ def resize(
     """
     lines, planes = lines_and_planes(picture, out)
     rows, columns = picture.shape[:2]
-    left, top, right, bottom = (0.0, 0.0, float(columns), float(rows)) if box is None else box
+    left, top, right, bottom = (float(side) for side in box or (0, 0, columns, rows))
     if not (0 <= left < right <= columns and 0 <= top < bottom <= rows):
         raise ValueError(f"box is {box}; a part of {columns} x {rows} pixels has 0 <= left < right, 0 <= top < bottom")
-    resize_part(
-        lines, planes, (top, left, bottom, right), planes.shape[1:], (0, 0), (False, False), filter_number(resampling)
-    )
+    window, whole = (0, 0, rows, columns), planes.shape[1:]
+    number = filter_number(resampling)
+    resize_part(lines, window, planes, (top, left, bottom, right), whole, 0, 0, (False, False), number)
 
 
 @compiled
 def resize_part(
     lines: _Bytes,
+    window: tuple[int, int, int, int],
     out: _Bytes,
     box: tuple[float, float, float, float],
     whole: tuple[int, int],
-    offset: tuple[int, int],
+    row: int,
+    column: int,
     flipped: tuple[bool, bool],
     bicubic: int,
 ) -> None:
-    """Resize a picture and write a part of the result.
+    """Resize a window of a picture and write a part of the result.
 
     Args:
         lines: The picture: shape (rows, columns * channels), channels interleaved.
+        window: Top, left, height and width of what is resized; what lies outside of it has no influence.
         out: Filled, shape (channels, new rows, new columns).
-        box: Top, left, bottom and right of what is shown of the picture [pixels, with the precision of 32 bits].
+        box: Top, left, bottom and right of what is shown of the window [pixels, with the precision of 32 bits].
         whole: Rows and columns that show it.
-        offset: Row and column of these with which ``out`` begins.
+        row: Of these, the one with which ``out`` begins.
+        column: Of these, the one with which ``out`` begins.
         flipped: Whether ``out`` is mirrored horizontally and vertically.
         bicubic: Number of the filter.
 
@@ -66,23 +70,31 @@ def resize_part(
         even where rows shrink by far more: single pixels then differ by one level.
     """
     channels, new_rows, new_columns = out.shape
-    rows, columns = lines.shape[0], lines.shape[1] // channels
-    down = resampling_weights(rows, box[0], box[2], whole[0], offset[0], new_rows, flipped[1], bicubic)
-    across = resampling_weights(columns, box[1], box[3], whole[1], offset[1], new_columns, flipped[0], bicubic)
-    down_first = rows - whole[0] > max(2 * (columns - whole[1]), 0)
-    first = min(down[0][0], down[0][-1])
-    last = min(max(down[0][0], down[0][-1]) + len(down[1]), rows)
-    planes = _copied(lines[first:last])
+    top, left, sides = window[0], window[1], window[2:]
+    down_first = sides[0] - whole[0] > max(2 * (sides[1] - whole[1]), 0)
+    first, end = pixels_needed(sides[0], box[0], box[2], whole[0], row, new_rows, bicubic)
+    planes = _copied(lines[top + first : top + end, left * channels : (left + sides[1]) * channels])
+    # both axes in one loop: what is done with them is compiled once
     for step in range(2):
-        if down_first == (step == 0):
-            shorter = out if step else np.empty((1, new_rows, planes.shape[2]), dtype=np.uint8)
-            for plane in range(len(planes)):
-                _weigh(planes[plane], 1, -first, down[0], down[1], shorter[plane])
-            planes = shorter
+        axis = 0 if down_first == (step == 0) else 1
+        starts, weights = resampling_weights(
+            sides[axis],
+            box[axis],
+            box[axis + 2],
+            whole[axis],
+            column if axis else row,
+            out.shape[1 + axis],
+            flipped[1 - axis],
+            bicubic,
+        )
+        if step == 1:
+            new_planes = out
+        elif axis == 0:
+            new_planes = np.empty((1, new_rows, planes.shape[2]), dtype=np.uint8)
         else:
-            narrower = out if step else np.empty((channels, planes.shape[1], new_columns), dtype=np.uint8)
-            _resample_rows(planes[0], narrower, across[0], across[1])
-            planes = narrower
+            new_planes = np.empty((channels, planes.shape[1], new_columns), dtype=np.uint8)
+        _resample(planes, new_planes, starts, weights, first, axis)
+        planes = new_planes
 
 
 @compiled
@@ -97,20 +109,32 @@ def _copied(lines: _Bytes) -> _Bytes:
 
 
 @compiled
-def _resample_rows(lines: _Bytes, out: _Bytes, starts: _Indices, weights: _Indices) -> None:
-    """Resample interleaved rows of shape (rows, columns * channels) to planes (channels, rows, new columns)."""
-    channels, _, new_columns = out.shape
-    rows, columns = lines.shape
-    pitch = min((rows + LANES - 1) // LANES * LANES, _BLOCK)
+def _resample(planes: _Bytes, out: _Bytes, starts: _Indices, weights: _Indices, first: int, axis: int) -> None:
+    """Resample one axis of planes.
+
+    Args:
+        planes: Shape (planes, rows, columns), rows from ``first`` on; along rows, a plane with channels interleaved.
+        out: Filled, shape (planes, new rows, columns) for axis 0, (channels, rows, new columns) for axis 1.
+        starts: From `resampling_weights`.
+        weights: From `resampling_weights`.
+        first: Row of the picture with which the planes begin.
+        axis: 0 or 1.
+    """
+    block = _BLOCK if axis else planes.shape[1]
+    pitch = (min(planes.shape[1], _BLOCK) + LANES - 1) // LANES * LANES
     # columns that lie a multiple of 64 bytes apart would displace each other from the cache
     pitch += LANES if pitch % 64 == 0 else 0
-    lanes = np.empty((columns, pitch), dtype=np.uint8)
-    new_lanes = np.empty((new_columns, pitch), dtype=np.uint8)
-    for y in range(0, rows, _BLOCK):
-        to_lanes(lines[y : y + _BLOCK], lanes)
-        for channel in range(channels):
-            _weigh(lanes, channels, channel, starts, weights, new_lanes)
-            to_rows(new_lanes, out[channel, y : y + _BLOCK])
+    lanes = np.empty((planes.shape[2] if axis else 0, pitch), dtype=np.uint8)
+    new_lanes = np.empty((out.shape[2] if axis else 0, pitch), dtype=np.uint8)
+    for y in range(0, planes.shape[1], block):
+        if axis:
+            to_lanes(planes[0, y : y + block], lanes)
+        for i in range(len(out)):
+            if axis:
+                _weigh(lanes, len(out), i, starts, weights, new_lanes)
+                to_rows(new_lanes, out[i, y : y + block])
+            else:
+                _weigh(planes[i], 1, -first, starts, weights, out[i])
 
 
 @compiled

@@ -54,21 +54,47 @@ def resampling_weights(
         Pillow 13.0, ``src/libImaging/Resample.c``, ``precompute_coeffs`` and ``normalize_coeffs_8bpc``.
     """
     scale = np.float64(np.float32(end) - np.float32(begin)) / whole
-    stretch = max(scale, 1.0)
-    support = (2.0 if bicubic else 1.0) * stretch
+    support = _support(scale, bicubic)
     centres = np.empty(count)
     starts = np.empty(count, dtype=np.int32)
     ends = np.empty(count, dtype=np.int32)
     taps = 0
     for i in range(count):
-        pixel = first + (count - 1 - i if flipped else i)
-        centre = np.float64(np.float32(begin)) + (pixel + 0.5) * scale
+        centre = _centre(begin, scale, first + (count - 1 - i if flipped else i))
         centres[i] = centre
-        starts[i] = max(np.int32(centre - support + 0.5), np.int32(0))
-        ends[i] = min(np.int32(centre + support + 0.5), np.int32(length))
+        starts[i], ends[i] = _reach(centre, support, length)
         taps = max(taps, int(ends[i] - starts[i]))
     taps = max(taps, 2) if taps <= 4 else (taps + 1) // 2 * 2
-    return starts, _rounded(_shares(centres, starts, ends, 1.0 / stretch, taps, bicubic))
+    return starts, _rounded(_shares(centres, starts, ends, 1.0 / max(scale, 1.0), taps, bicubic))
+
+
+@compiled
+def pixels_needed(
+    length: int, begin: float, end: float, whole: int, first: int, count: int, bicubic: int
+) -> tuple[int, int]:
+    """First pixel of a line that `resampling_weights` has weights for, and the one after the last."""
+    scale = np.float64(np.float32(end) - np.float32(begin)) / whole
+    support = _support(scale, bicubic)
+    start, _ = _reach(_centre(begin, scale, first), support, length)
+    _, end_of_last = _reach(_centre(begin, scale, first + count - 1), support, length)
+    return int(start), int(end_of_last)
+
+
+@compiled
+def _support(scale: float, bicubic: int) -> float:
+    return (2.0 if bicubic else 1.0) * max(scale, 1.0)
+
+
+@compiled
+def _centre(begin: float, scale: float, pixel: int) -> float:
+    # whole numbers of 32 bits turn into fractions several at a time, those of 64 do not
+    return np.float64(np.float32(begin)) + (np.float64(np.int32(pixel)) + 0.5) * scale
+
+
+@compiled
+def _reach(centre: float, support: float, length: int) -> tuple[np.int32, np.int32]:
+    start, end = np.int32(centre - support + 0.5), np.int32(centre + support + 0.5)
+    return max(start, np.int32(0)), min(end, np.int32(length))
 
 
 @compiled
@@ -82,8 +108,8 @@ def _shares(
     for tap in range(taps):
         row = shares[tap]
         for i in range(count):
-            pixel = starts[i] + np.int32(tap)
-            distance = abs((pixel - centres[i] + 0.5) * shrink)
+            pixel = np.int32(starts[i] + tap)
+            distance = abs((np.float64(pixel) - centres[i] + 0.5) * shrink)
             share = _cubic(distance) if bicubic else max(1.0 - distance, 0.0)
             row[i] = share if pixel < ends[i] else 0.0
             sums[i] += row[i]
