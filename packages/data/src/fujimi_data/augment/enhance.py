@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.augment.grey import luma
 from fujimi_data.augment.interpolation import MARGIN, widen
-from fujimi_data.augment.tables import blend
+from fujimi_data.augment.pointwise import blend
 from fujimi_data.compiled import compiled
 
 # A pixel weighs five times as much as each of its eight neighbours.

@@ -154,7 +154,7 @@ def _erase(
 ) -> None:
     rows, columns = planes.shape[1], planes.shape[2]
     count = draw_count(key_0, key_1, probability, least, greatest)
-    words = np.empty((2, columns // 4 + 1), dtype=np.uint32)
+    words = np.empty((2, (columns + 3) // 4), dtype=np.uint32)
     for i in range(count):
         top, left, height, width = draw_rectangle(
             key_0, key_1, i, count, rows, columns, area_low, area_high, ratio_low, ratio_high
@@ -167,8 +167,9 @@ def _erase(
                 else:
                     # each line has words of its own, so that rectangles may overlap
                     first = np.uint32(((i * len(planes) + channel) * rows + y) * words.shape[1])
-                    fill_words(words[0], words[1], np.uint32(key_0), np.uint32(key_1), np.uint32(NOISE), first)
-                    _fill(line, values[channel], words[0], words[1])
+                    words_0, words_1 = words[0, : (width + 3) // 4], words[1, : (width + 3) // 4]
+                    fill_words(words_0, words_1, np.uint32(key_0), np.uint32(key_1), np.uint32(NOISE), first)
+                    _fill(line, values[channel], words_0, words_1)
 
 
 @compiled

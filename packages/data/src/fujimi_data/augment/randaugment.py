@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.augment import tables
+from fujimi_data.augment import pointwise
 from fujimi_data.augment.affine import Matrix, rotation, transform
 from fujimi_data.augment.draws import RANDAUGMENT, Key, below, uniform
 from fujimi_data.augment.enhance import change_colour, change_sharpness
@@ -137,7 +137,7 @@ def apply(operation: Operation, planes: _Bytes, *, fill: tuple[int, int, int]) -
     sign = -1.0 if operation.negative else 1.0
     if name in _TABLES:
         number, argument = _TABLES[name]
-        tables.change_values(planes, number, argument(share, sign))
+        pointwise.change_values(planes, number, argument(share, sign))
     elif name == "colour":
         change_colour(planes, np.float32(_factor(share, sign)))
     elif name == "sharpness":
@@ -173,14 +173,14 @@ def _factor(share: float, sign: float) -> float:
 
 _Argument = Callable[[float, float], float]
 _TABLES: dict[str, tuple[int, _Argument]] = {
-    "auto_contrast": (tables.AUTO_CONTRAST, lambda share, sign: 0.0),
-    "equalize": (tables.EQUALIZE, lambda share, sign: 0.0),
-    "invert": (tables.INVERT, lambda share, sign: 0.0),
-    "posterize": (tables.POSTERIZE, lambda share, sign: float(4 - int(share * 4))),
-    "solarize": (tables.SOLARIZE, lambda share, sign: float(256 - min(256, int(share * 256)))),
-    "solarize_add": (tables.SOLARIZE_ADD, lambda share, sign: float(min(128, int(share * 110)))),
-    "contrast": (tables.CONTRAST, _factor),
-    "brightness": (tables.BRIGHTNESS, _factor),
+    "auto_contrast": (pointwise.AUTO_CONTRAST, lambda share, sign: 0.0),
+    "equalize": (pointwise.EQUALIZE, lambda share, sign: 0.0),
+    "invert": (pointwise.INVERT, lambda share, sign: 0.0),
+    "posterize": (pointwise.POSTERIZE, lambda share, sign: float(4 - int(share * 4))),
+    "solarize": (pointwise.SOLARIZE, lambda share, sign: float(256 - min(256, int(share * 256)))),
+    "solarize_add": (pointwise.SOLARIZE_ADD, lambda share, sign: float(min(128, int(share * 110)))),
+    "contrast": (pointwise.CONTRAST, _factor),
+    "brightness": (pointwise.BRIGHTNESS, _factor),
 }
 
 

@@ -73,7 +73,8 @@ def resize_part(
     top, left, sides = window[0], window[1], window[2:]
     down_first = sides[0] - whole[0] > max(2 * (sides[1] - whole[1]), 0)
     first, end = pixels_needed(sides[0], box[0], box[2], whole[0], row, new_rows, bicubic)
-    planes = _copied(lines[top + first : top + end, left * channels : (left + sides[1]) * channels])
+    source = lines[top + first : top + end, left * channels : (left + sides[1]) * channels]
+    planes = _copied(source[: len(source) if down_first else 0])
     # both axes in one loop: what is done with them is compiled once
     for step in range(2):
         axis = 0 if down_first == (step == 0) else 1
@@ -92,14 +93,14 @@ def resize_part(
         elif axis == 0:
             new_planes = np.empty((1, new_rows, planes.shape[2]), dtype=np.uint8)
         else:
-            new_planes = np.empty((channels, planes.shape[1], new_columns), dtype=np.uint8)
-        _resample(planes, new_planes, starts, weights, first, axis)
+            new_planes = np.empty((channels, len(source), new_columns), dtype=np.uint8)
+        _resample(source, planes, new_planes, starts, weights, first, axis)
         planes = new_planes
 
 
 @compiled
 def _copied(lines: _Bytes) -> _Bytes:
-    """The same in one piece, so that the rest is compiled for such only."""
+    """A plane with the same lines in one piece, which is what the sums are compiled for."""
     copied = np.empty((1, lines.shape[0], lines.shape[1]), dtype=np.uint8)
     for y in range(lines.shape[0]):
         line, copy = lines[y], copied[0, y]
@@ -109,26 +110,32 @@ def _copied(lines: _Bytes) -> _Bytes:
 
 
 @compiled
-def _resample(planes: _Bytes, out: _Bytes, starts: _Indices, weights: _Indices, first: int, axis: int) -> None:
-    """Resample one axis of planes.
+def _resample(
+    source: _Bytes, planes: _Bytes, out: _Bytes, starts: _Indices, weights: _Indices, first: int, axis: int
+) -> None:
+    """Resample one axis.
 
     Args:
-        planes: Shape (planes, rows, columns), rows from ``first`` on; along rows, a plane with channels interleaved.
+        source: Rows of the picture that are needed, channels interleaved; taken if there are no planes yet.
+        planes: Shape (planes, rows, columns); for axis 1, one plane with channels interleaved.
         out: Filled, shape (planes, new rows, columns) for axis 0, (channels, rows, new columns) for axis 1.
         starts: From `resampling_weights`.
         weights: From `resampling_weights`.
         first: Row of the picture with which the planes begin.
         axis: 0 or 1.
     """
-    block = _BLOCK if axis else planes.shape[1]
-    pitch = (min(planes.shape[1], _BLOCK) + LANES - 1) // LANES * LANES
+    rows = out.shape[1]
+    block = _BLOCK if axis else rows
+    pitch = (min(rows, _BLOCK) + LANES - 1) // LANES * LANES
     # columns that lie a multiple of 64 bytes apart would displace each other from the cache
     pitch += LANES if pitch % 64 == 0 else 0
-    lanes = np.empty((planes.shape[2] if axis else 0, pitch), dtype=np.uint8)
+    lanes = np.empty((source.shape[1] if axis else 0, pitch), dtype=np.uint8)
     new_lanes = np.empty((out.shape[2] if axis else 0, pitch), dtype=np.uint8)
-    for y in range(0, planes.shape[1], block):
-        if axis:
+    for y in range(0, rows, block):
+        if axis and planes.shape[1]:
             to_lanes(planes[0, y : y + block], lanes)
+        elif axis:
+            to_lanes(source[y : y + block], lanes)
         for i in range(len(out)):
             if axis:
                 _weigh(lanes, len(out), i, starts, weights, new_lanes)

@@ -1,4 +1,4 @@
-"""Operations that change each value by itself: tables of 256 values, pixel for pixel those of Pillow."""
+"""Operations that change each value by itself, pixel for pixel those of Pillow."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,6 @@ from fujimi_data.compiled import compiled
 
 #: Numbers of the operations.
 AUTO_CONTRAST, EQUALIZE, INVERT, POSTERIZE, SOLARIZE, SOLARIZE_ADD, CONTRAST, BRIGHTNESS = range(8)
-#: Values below this become brighter by `SOLARIZE_ADD`.
-_ADD_BELOW = 128
 _VALUES = 256
 _Bytes = NDArray[np.uint8]
 _Counts = NDArray[np.int64]
@@ -22,27 +20,32 @@ def change_values(planes: _Bytes, operation: int, argument: float) -> None:
     Args:
         planes: Shape (channels, rows, columns).
         operation: Its number.
-        argument: Bits that `POSTERIZE` keeps, 0 to 8; value from which `SOLARIZE` inverts; what `SOLARIZE_ADD` adds;
-            factor of `CONTRAST` or `BRIGHTNESS`; 0 for the others.
+        argument: Bits that `POSTERIZE` keeps, 0 to 8; value from which `SOLARIZE` inverts, 0 to 256; what
+            `SOLARIZE_ADD` adds to values below 128; factor of `CONTRAST` or `BRIGHTNESS`; 0 for the others.
 
     Source:
         Pillow 13.0, ``ImageOps.autocontrast, equalize, invert, posterize, solarize`` and
-        ``ImageEnhance.Contrast, Brightness``; ``solarize_add`` is that of timm 1.0, ``auto_augment.py``, as is
-        that 0 bits leave black, which Pillow refuses since 12.0.
+        ``ImageEnhance.Contrast, Brightness``; ``solarize_add`` is that of timm 1.0, ``auto_augment.py``. That 0 bits
+        leave black is what timm counts on, and Pillow 13 refuses.
     """
     middle = _mean_grey(planes) if operation == CONTRAST else 0
+    whole = int(argument)
     for channel in range(len(planes)):
         values = planes[channel].reshape(-1)
         if operation == AUTO_CONTRAST:
-            table = _auto_contrast(_histogram(values))
+            _look_up(values, _auto_contrast(_histogram(values)))
         elif operation == EQUALIZE:
-            table = _equalized(_histogram(values))
-        elif operation in (CONTRAST, BRIGHTNESS):
-            table = _blended(middle, np.float32(argument))
+            _look_up(values, _equalized(_histogram(values)))
+        elif operation == INVERT:
+            _step(values, 0, 255, 0, 255)
+        elif operation == POSTERIZE:
+            _step(values, 0, 0, 0, _VALUES - (1 << (8 - whole)))
+        elif operation == SOLARIZE:
+            _step(values, whole, 255, 0, 255)
+        elif operation == SOLARIZE_ADD:
+            _step(values, 128, 0, whole, 255)
         else:
-            table = _stepped(operation, int(argument))
-        for i in range(len(values)):
-            values[i] = table[values[i]]
+            _blend_with(values, middle, np.float32(argument))
 
 
 @compiled
@@ -57,26 +60,24 @@ def blend(first: np.int32, second: np.int32, factor: np.float32) -> np.uint8:
 
 
 @compiled
-def _blended(first: int, factor: np.float32) -> _Bytes:
-    table = np.empty(_VALUES, dtype=np.uint8)
-    for value in range(_VALUES):
-        table[value] = blend(np.int32(first), np.int32(value), factor)
-    return table
+def _blend_with(values: _Bytes, middle: int, factor: np.float32) -> None:
+    for i in range(len(values)):
+        values[i] = blend(np.int32(middle), np.int32(values[i]), factor)
 
 
 @compiled
-def _stepped(operation: int, argument: int) -> _Bytes:
-    table = np.empty(_VALUES, dtype=np.uint8)
-    for value in range(_VALUES):
-        changed = value
-        if operation == INVERT or (operation == SOLARIZE and value >= argument):
-            changed = 255 - value
-        elif operation == POSTERIZE:
-            changed = value >> (8 - argument) << (8 - argument)
-        elif operation == SOLARIZE_ADD and value < _ADD_BELOW:
-            changed = min(255, value + argument)
-        table[value] = changed
-    return table
+def _step(values: _Bytes, threshold: int, flip: int, add: int, keep: int) -> None:
+    """Change the bits ``flip`` of values from the threshold on, add to those below, and keep the bits ``keep``."""
+    for i in range(len(values)):
+        value = np.int32(values[i])
+        above, below = value ^ np.int32(flip), min(np.int32(value + np.int32(add)), np.int32(255))
+        values[i] = np.uint8((above if value >= np.int32(threshold) else below) & np.int32(keep))
+
+
+@compiled
+def _look_up(values: _Bytes, table: _Bytes) -> None:
+    for i in range(len(values)):
+        values[i] = table[values[i]]
 
 
 @compiled
