@@ -80,8 +80,8 @@ def _write(
             planes,
             (0.0, 0.0, float(rows), float(columns)),
             (whole_rows, whole_columns),
-            top,
-            left,
+            np.int64(top),
+            np.int64(left),
             flipped,
             bicubic,
         )

@@ -147,14 +147,16 @@ def _write(
         ratio_low,
         ratio_high,
     )
+    # of this type and no other, resize_part is compiled for all that call it
+    start = np.int64(0)
     resize_part(
         lines,
         window,
         planes,
         (0.0, 0.0, float(window[2]), float(window[3])),
         (new_rows, new_columns),
-        0,
-        0,
+        start,
+        start,
         draw_flip(key_0, key_1, horizontal, vertical),
         draw_resampling(key_0, key_1, number),
     )

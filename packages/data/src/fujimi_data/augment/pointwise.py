@@ -21,7 +21,7 @@ def change_values(planes: _Bytes, operation: int, argument: float) -> None:
         planes: Shape (channels, rows, columns).
         operation: Its number.
         argument: Bits that `POSTERIZE` keeps, 0 to 8; value from which `SOLARIZE` inverts, 0 to 256; what
-            `SOLARIZE_ADD` adds to values below 128; factor of `CONTRAST` or `BRIGHTNESS`; 0 for the others.
+            `SOLARIZE_ADD` adds to values below 128, at most 128; factor of `CONTRAST` or `BRIGHTNESS`; or else 0.
 
     Source:
         Pillow 13.0, ``ImageOps.autocontrast, equalize, invert, posterize, solarize`` and
@@ -29,23 +29,16 @@ def change_values(planes: _Bytes, operation: int, argument: float) -> None:
         leave black is what timm counts on, and Pillow 13 refuses.
     """
     middle = _mean_grey(planes) if operation == CONTRAST else 0
-    whole = int(argument)
     for channel in range(len(planes)):
         values = planes[channel].reshape(-1)
         if operation == AUTO_CONTRAST:
             _look_up(values, _auto_contrast(_histogram(values)))
         elif operation == EQUALIZE:
             _look_up(values, _equalized(_histogram(values)))
-        elif operation == INVERT:
-            _step(values, 0, 255, 0, 255)
-        elif operation == POSTERIZE:
-            _step(values, 0, 0, 0, _VALUES - (1 << (8 - whole)))
-        elif operation == SOLARIZE:
-            _step(values, whole, 255, 0, 255)
-        elif operation == SOLARIZE_ADD:
-            _step(values, 128, 0, whole, 255)
-        else:
+        elif operation in (CONTRAST, BRIGHTNESS):
             _blend_with(values, middle, np.float32(argument))
+        else:
+            _step(values, _stepping(operation, int(argument)))
 
 
 @compiled
@@ -66,12 +59,27 @@ def _blend_with(values: _Bytes, middle: int, factor: np.float32) -> None:
 
 
 @compiled
-def _step(values: _Bytes, threshold: int, flip: int, add: int, keep: int) -> None:
-    """Change the bits ``flip`` of values from the threshold on, add to those below, and keep the bits ``keep``."""
+def _stepping(operation: int, argument: int) -> tuple[int, int, int, int]:
+    """Threshold, bits that change from there on, what is added below, and bits that are kept in the end."""
+    if operation == POSTERIZE:
+        return 0, 0, 0, _VALUES - (1 << (8 - argument))
+    if operation == SOLARIZE:
+        # a threshold beyond all values
+        return (argument, 255, 0, 255) if argument < _VALUES else (0, 0, 0, 255)
+    if operation == SOLARIZE_ADD:
+        return 128, 0, argument, 255
+    return 0, 255, 0, 255
+
+
+@compiled
+def _step(values: _Bytes, stepping: tuple[int, int, int, int]) -> None:
+    # all in bytes, so that a register holds as many of them as there can be: 127 + 128 is no more than a byte
+    threshold, flip = np.uint8(stepping[0]), np.uint8(stepping[1])
+    add, keep = np.uint8(stepping[2]), np.uint8(stepping[3])
     for i in range(len(values)):
-        value = np.int32(values[i])
-        above, below = value ^ np.int32(flip), min(np.int32(value + np.int32(add)), np.int32(255))
-        values[i] = np.uint8((above if value >= np.int32(threshold) else below) & np.int32(keep))
+        value = values[i]
+        above, below = np.uint8(value ^ flip), np.uint8(value + add)
+        values[i] = np.uint8((above if value >= threshold else below) & keep)
 
 
 @compiled

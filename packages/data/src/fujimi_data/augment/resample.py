@@ -35,9 +35,9 @@ def resize(
     left, top, right, bottom = (float(side) for side in box or (0, 0, columns, rows))
     if not (0 <= left < right <= columns and 0 <= top < bottom <= rows):
         raise ValueError(f"box is {box}; a part of {columns} x {rows} pixels has 0 <= left < right, 0 <= top < bottom")
-    window, whole = (0, 0, rows, columns), planes.shape[1:]
+    window, whole, start = (0, 0, rows, columns), planes.shape[1:], np.int64(0)
     number = filter_number(resampling)
-    resize_part(lines, window, planes, (top, left, bottom, right), whole, 0, 0, (False, False), number)
+    resize_part(lines, window, planes, (top, left, bottom, right), whole, start, start, (False, False), number)
 
 
 @compiled
@@ -47,8 +47,8 @@ def resize_part(
     out: _Bytes,
     box: tuple[float, float, float, float],
     whole: tuple[int, int],
-    row: int,
-    column: int,
+    row: np.int64,
+    column: np.int64,
     flipped: tuple[bool, bool],
     bicubic: int,
 ) -> None:
@@ -72,7 +72,7 @@ def resize_part(
     channels, new_rows, new_columns = out.shape
     top, left, sides = window[0], window[1], window[2:]
     down_first = sides[0] - whole[0] > max(2 * (sides[1] - whole[1]), 0)
-    first, end = pixels_needed(sides[0], box[0], box[2], whole[0], row, new_rows, bicubic)
+    first, end = pixels_needed(sides[0], box[0], box[2], whole[0], int(row), new_rows, bicubic)
     source = lines[top + first : top + end, left * channels : (left + sides[1]) * channels]
     planes = _copied(source[: len(source) if down_first else 0])
     # both axes in one loop: what is done with them is compiled once
@@ -83,7 +83,7 @@ def resize_part(
             box[axis],
             box[axis + 2],
             whole[axis],
-            column if axis else row,
+            int(column if axis else row),
             out.shape[1 + axis],
             flipped[1 - axis],
             bicubic,
