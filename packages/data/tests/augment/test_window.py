@@ -22,9 +22,7 @@ def test_windows_are_those_of_a_picture_with_a_border(
     picture = np.random.default_rng(rows).integers(0, 256, (rows, columns, channels), dtype=np.uint8)
     out = np.empty((channels, new_rows, new_columns), dtype=np.uint8)
 
-    lines = picture.reshape(rows, -1)
-    lines.flags.writeable = False
-    copy_window(lines, out, top, left, (mirrored, upside_down), 77)
+    copy_window(picture.reshape(rows, -1), out, top, left, (mirrored, upside_down), 77)
 
     whole = np.pad(picture, ((30, 30), (30, 30), (0, 0)), constant_values=77)
     window = whole[30 + top : 30 + top + new_rows, 30 + left : 30 + left + new_columns]

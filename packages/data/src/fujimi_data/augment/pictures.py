@@ -14,8 +14,8 @@ def lines_and_planes(picture: _Bytes, out: _Bytes) -> tuple[_Bytes, _Bytes]:
         out: Shape (new rows, new columns) or (3, new rows, new columns), contiguous.
 
     Returns:
-        Views of shape (rows, columns * channels), read only, and (channels, new rows, new columns); the picture is
-        copied if its colours do not lie together.
+        Views of shape (rows, columns * channels) and (channels, new rows, new columns); the picture is copied if its
+        colours do not lie together.
 
     Raises:
         ValueError: If the shapes do not belong together, the type is not uint8, or the row is not contiguous.
@@ -23,18 +23,10 @@ def lines_and_planes(picture: _Bytes, out: _Bytes) -> tuple[_Bytes, _Bytes]:
     if picture.dtype != np.uint8 or out.dtype != np.uint8 or not out.flags.c_contiguous:
         raise ValueError(f"a picture of {picture.dtype} for a row of {out.dtype}: both are uint8, the row contiguous")
     if picture.ndim == 2 and out.ndim == 2 and picture.size and out.size:
-        return _read_only(picture), out[None]
+        return picture, out[None]
     if picture.ndim == 3 and picture.shape[2] == 3 and out.ndim == 3 and len(out) == 3 and picture.size and out.size:
-        return _read_only(picture.reshape(len(picture), -1)), out
+        return picture.reshape(len(picture), -1), out
     raise ValueError(
         f"a picture of shape {picture.shape} for a row of shape {out.shape}: "
         "(rows, columns) is written to (rows, columns), (rows, columns, 3) to (3, rows, columns)"
     )
-
-
-def _read_only(lines: _Bytes) -> _Bytes:
-    """The same as what readers give, or else the kernels would be compiled for both."""
-    if lines.flags.writeable:
-        lines = lines.view()
-        lines.flags.writeable = False
-    return lines
