@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fujimi_data.cuda.device import cuda, for_device, launch
+from fujimi_data.cuda.device import cuda, for_device, kernel, launch
 from fujimi_data.families.basins import _LIMIT, ROOTS, _reach, _step, padded
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.newton import polynomial_of, view_of
@@ -40,7 +40,7 @@ def newton_fractals(
     return greys.reshape(count, pixels, pixels)
 
 
-@cuda.jit
+@kernel
 def _draw_all(roots: Any, relaxations: Any, views: Any, levels: Any, pixels: int, pictures: Any) -> None:
     thread = cuda.grid(1)
     number, place = thread // (pixels * pixels), thread % (pixels * pixels)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fujimi_data.cuda.device import cuda, for_device, launch
+from fujimi_data.cuda.device import cuda, for_device, kernel, launch
 from fujimi_data.families import rcdb, visualatom
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.orbits import NOISE_SPAN, Orbits, _ring
@@ -87,7 +87,7 @@ def radial_contours(*, seed: int, pictures: Sequence[tuple[int, int]], pixels: i
     return draw(drawings, pixels)
 
 
-@cuda.jit
+@kernel
 def _draw_all(rings: Any, inks: Any, shapes: Any, numbers: Any, pixels: int, pictures: Any) -> None:
     picture = pictures[cuda.blockIdx.x]
     ring, shape, number = rings[cuda.blockIdx.x], shapes[cuda.blockIdx.x], numbers[cuda.blockIdx.x]

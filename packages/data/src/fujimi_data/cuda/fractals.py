@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fujimi_data.cuda.device import cuda, for_device, launch
+from fujimi_data.cuda.device import cuda, for_device, kernel, launch
 from fujimi_data.families import fractaldb
 from fujimi_data.families.chaos_game import (
     APART,
@@ -73,7 +73,7 @@ def _variant(key: Pair, row: int, weights: float) -> Variant:
     return next(variant for variant in stages if variant is not None)
 
 
-@cuda.jit
+@kernel
 def _play(maps: Any, bounds: Any, numbers: Any, coordinates: Any, words: Any) -> None:
     thread = cuda.grid(1)
     picture, orbit = thread // ORBITS, thread % ORBITS
@@ -94,7 +94,7 @@ def _play(maps: Any, bounds: Any, numbers: Any, coordinates: Any, words: Any) ->
         x, y = _mapped_point(x, y, maps[picture], _chosen_map(word, bounds[picture]))
 
 
-@cuda.jit
+@kernel
 def _note(coordinates: Any, words: Any, limits: Any, points: int, width: int, grids: Any, within: Any) -> None:
     picture, thread, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     ends = cuda.shared.array((4, _THREADS), types.float32)
@@ -133,7 +133,7 @@ def _note(coordinates: Any, words: Any, limits: Any, points: int, width: int, gr
         cuda.atomic.max(grids, (picture, row * width + column), value)
 
 
-@cuda.jit
+@kernel
 def _show(grids: Any, numbers: Any, pixels: int, width: int, pictures: Any) -> None:
     thread = cuda.grid(1)
     picture, place = thread // (pixels * pixels), thread % (pixels * pixels)

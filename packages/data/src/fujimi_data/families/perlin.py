@@ -30,6 +30,12 @@ _SLOPES = _slopes()
 
 
 @compiled
+def floor(x: np.float32) -> np.float32:
+    """Largest whole number that is not above ``x``."""
+    return np.float32(np.floor(x))
+
+
+@compiled
 def pnoise1(x: np.float32) -> np.float32:
     """Noise at ``x``, with period 256 and at most 2 in size.
 
@@ -43,7 +49,7 @@ def pnoise1(x: np.float32) -> np.float32:
         K. Perlin, "Improving noise", SIGGRAPH 2002, for the blend; the slopes and the factor 0.4 are those of the
         package ``noise`` 1.2.2, ``pnoise1`` with its default arguments, which VisualAtom is defined with.
     """
-    below = np.float32(np.floor(x))
+    below = floor(x)
     cell = np.uint32(np.int32(below)) & np.uint32(255)
     f = np.float32(x - below)
     blend = f * f * f * (f * (f * np.float32(6) - np.float32(15)) + np.float32(10))
