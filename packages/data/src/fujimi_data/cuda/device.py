@@ -38,7 +38,9 @@ def for_device(function: Any) -> Any:
 
 def kernel(function: Callable[..., None]) -> Any:
     """Make a kernel; it is linked without optimising once more, which would join products and sums again."""
-    return cuda.jit(lto=False)(function)
+    # numba's simulator links nothing
+    options = {} if numba.config.ENABLE_CUDASIM else {"lto": False}
+    return cuda.jit(**options)(function)
 
 
 def _floor(x: Any) -> Any:
