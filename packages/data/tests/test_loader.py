@@ -1,12 +1,20 @@
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fujimi_core.offers import Generator
+from fujimi_data.augment.recipes import recipe
 from fujimi_data.errors import ShardError
 from fujimi_data.loader import BatchLoader
-from fujimi_data.order import batch_indices
+from fujimi_data.order import Order, batch_indices
+from fujimi_data.packing import pack
 from fujimi_data.shards.dataset import ShardDataset
+from numpy.typing import NDArray
+from PIL import Image
+
+from .conftest import make
 
 
 def reading_threads() -> int:
@@ -71,3 +79,44 @@ def test_numbers_out_of_range_are_refused_at_once(directory: Path, changes: dict
     with pytest.raises(ValueError, match=match):
         BatchLoader(ShardDataset(directory), **{"seed": 0, "global_batch": 4, **changes})
     assert reading_threads() == 0
+
+
+def colour_squares(*, seed: int, category: int, instance: int, pixels: int) -> NDArray[np.uint8]:
+    return np.random.default_rng([seed, category, instance]).integers(0, 256, (pixels, pixels, 3), dtype=np.uint8)
+
+
+def test_colours_come_in_planes(tmp_path: Path) -> None:
+    make(Generator(name="squares", summary="", render=colour_squares), tmp_path)
+    dataset = ShardDataset(tmp_path)
+    with BatchLoader(dataset, seed=0, global_batch=12, order=Order.SEQUENTIAL) as loader:
+        pictures, _ = next(loader)
+    assert pictures.shape == (12, 3, 16, 16)
+    assert all(np.array_equal(pictures[n].transpose(1, 2, 0), dataset[n].picture) for n in range(12))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_augmentation_depends_on_seed_place_and_sample_alone(directory: Path, threads: int) -> None:
+    dataset = ShardDataset(directory)
+    augmentation = replace(recipe("deit").augmentation, pixels=24)
+    with BatchLoader(dataset, seed=4, global_batch=6, step=3, threads=threads, augmentation=augmentation) as loader:
+        pictures, _ = next(loader)
+    for row, number in enumerate(batch_indices(samples=12, seed=4, step=3, global_batch=6).tolist()):
+        expected = np.empty((24, 24), dtype=np.uint8)
+        augmentation.apply(dataset[number].picture, expected, seed=4, position=18 + row, number=number)
+        assert np.array_equal(pictures[row], expected)
+
+
+def test_pictures_of_different_shapes_need_an_augmentation(tmp_path: Path) -> None:
+    for number, side in enumerate((16, 20, 24)):
+        (tmp_path / "folder" / "ant").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (side, side), number).save(tmp_path / "folder" / "ant" / f"{number}.png")
+    pack(tmp_path / "folder", tmp_path / "out")
+    dataset = ShardDataset(tmp_path / "out")
+    with (
+        BatchLoader(dataset, seed=0, global_batch=3) as loader,
+        pytest.raises(ValueError, match="pictures of different shapes make no batch; give an augmentation"),
+    ):
+        next(loader)
+    evaluated = replace(recipe("evaluate").augmentation, pixels=18)
+    with BatchLoader(dataset, seed=0, global_batch=3, augmentation=evaluated) as loader:
+        assert next(loader).pictures.shape == (3, 18, 18)

@@ -200,7 +200,19 @@ def test_packed_pictures_are_read(make_job, tmp_path):
     job = make_job(data=images, train={"global_batch": 6, "batch_per_rank": None})
     with open_loader(job, **ALONE, first_step=0) as loader:
         pictures, labels = next_batch(loader, job)
-    assert pictures.shape == (6, 16, 16, 3)
+    assert pictures.shape == (6, 3, 16, 16)
     assert [picture.max() % 3 for picture in pictures] == labels.tolist()
     assert "data.classes is 4, but" in error_of(make_job(data={**images, "classes": 4, "instances": 1}))
     assert "data.family is visualatom, but" in error_of(make_job())
+
+
+def test_augmented_pictures_have_the_size_of_the_job_and_depend_on_seed_and_place_alone(make_job, dataset):
+    job = make_job(data={"augment": "deit", "pixels": 32}, train={"global_batch": 6, "batch_per_rank": None})
+    batches = []
+    for reader, readers in ((0, 1), (0, 2), (1, 2)):
+        with open_loader(job, reader=reader, readers=readers, first_step=2) as loader:
+            batches.append(next_batch(loader, job).pictures)
+    assert batches[0].shape == (6, 32, 32)
+    assert np.array_equal(batches[0], np.concatenate(batches[1:]))
+    with pytest.raises(JobError, match=r"job 'test': Unknown data\.augment: 'diet'\. Known: .*Did you mean 'deit'"):
+        open_loader(make_job(data={"augment": "diet"}), **ALONE, first_step=0)

@@ -116,6 +116,8 @@ class DataSpec:
         cache_dir: Directory for it, or for what is fetched from a URL; ``$NAME`` stands for a variable of the
             environment.
         order: Of the samples.
+        augment: Published recipe that pictures go through, which brings them to ``pixels``; ``none``: they stay as
+            they are.
         sequence: Tokens of a sample.
         vocabulary: Of tokens, how many different ones there are.
     """
@@ -132,6 +134,7 @@ class DataSpec:
     cache: PictureCache = PictureCache.NONE
     cache_dir: str = "$TMPDIR"
     order: SampleOrder = SampleOrder.SHUFFLE
+    augment: str = "none"
     sequence: int | None = None
     vocabulary: int | None = None
 

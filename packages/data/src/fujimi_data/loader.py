@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_data.augment.pipeline import Augmentation
 from fujimi_data.errors import Damage
 from fujimi_data.order import Order, batch_indices
 from fujimi_data.source import Source
@@ -20,7 +21,7 @@ class Batch(NamedTuple):
     """Samples of one rank in one step.
 
     Args:
-        pictures: Shape (batch, rows, columns), or (batch, rows, columns, 3) in colour.
+        pictures: Shape (batch, rows, columns), or (batch, 3, rows, columns) in colour.
         labels: Classes, shape (batch,).
     """
 
@@ -57,6 +58,8 @@ class BatchLoader:
         ahead: Batches that are read before they are asked for.
         threads: That read; by default one for each core this process may use, at most 8.
         order: Of the samples.
+        augmentation: What pictures go through; without, they must have one shape. What it does to a sample depends on
+            the seed, the sample and its place in the order, not on threads or ranks.
 
     Raises:
         ValueError: If a number is out of range, or there are more ranks than samples in a batch.
@@ -74,6 +77,7 @@ class BatchLoader:
         ahead: int = 2,
         threads: int | None = None,
         order: Order = Order.SHUFFLE,
+        augmentation: Augmentation | None = None,
     ) -> None:
         threads = min(8, len(os.sched_getaffinity(0))) if threads is None else threads
         if threads < 1 or ahead < 0:
@@ -81,7 +85,7 @@ class BatchLoader:
         self.step = step
         #: What is wrong with the samples that were left out.
         self.skipped: list[Damage] = []
-        self._order = order
+        self._order, self._augmentation = order, augmentation
         self._source = source
         self._seed, self._global_batch = seed, global_batch
         self._rank, self._world_size = rank, world_size
@@ -148,31 +152,45 @@ class BatchLoader:
         )
         parts = range(min(self._threads, len(indices)))
         slices = [slice(part, None, len(parts)) for part in parts]
-        return _Pending(batch=batch, parts=[pool.submit(self._read, indices, batch, part) for part in slices])
+        first = step * self._global_batch + self._rank * self._global_batch // self._world_size
+        return _Pending(batch=batch, parts=[pool.submit(self._read, indices, batch, part, first) for part in slices])
 
-    def _read(self, indices: NDArray[np.int64], batch: Batch, part: slice) -> dict[int, Damage]:
+    def _read(self, indices: NDArray[np.int64], batch: Batch, part: slice, first: int) -> dict[int, Damage]:
+        """Fill some rows of a batch whose first sample has a place in the endless order."""
         rows = range(len(indices))[part]
         damages = {}
         for row, (pixels, label) in zip(rows, self._source.pictures(indices[part]), strict=True):
             if isinstance(pixels, Damage):
                 damages[row] = pixels
-            elif pixels.shape != batch.pictures.shape[1:]:
-                raise ValueError(
-                    f"sample {indices[row]} has shape {pixels.shape}, others {batch.pictures.shape[1:]}: pictures of "
-                    "different shapes make no batch"
-                )
             else:
-                batch.pictures[row] = pixels
+                self._write(pixels, batch.pictures[row], position=first + row, number=int(indices[row]))
                 batch.labels[row] = label
         return damages
 
+    def _write(self, pixels: NDArray[np.uint8], row: NDArray[np.uint8], *, position: int, number: int) -> None:
+        if (pixels.ndim == 3) != (row.ndim == 3):
+            raise ValueError(
+                f"sample {number} has shape {pixels.shape}, others have not: grey and colour make no batch"
+            )
+        if self._augmentation is not None:
+            self._augmentation.apply(pixels, row, seed=self._seed, position=position, number=number)
+            return
+        planes = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
+        if planes.shape != row.shape:
+            raise ValueError(
+                f"sample {number} has shape {pixels.shape}, another rows of {row.shape}: pictures of different shapes "
+                "make no batch; give an augmentation that brings them to one"
+            )
+        row[:] = planes
+
     def _picture_shape(self) -> tuple[int, ...]:
-        """Shape of all pictures: that of the first one that is not damaged."""
+        """Shape of a row of a batch: that of the first picture that is not damaged."""
         if self._shape is None:
             for number in range(len(self._source)):
                 ((pixels, _),) = self._source.pictures(np.array([number]))
                 if not isinstance(pixels, Damage):
-                    self._shape = pixels.shape
+                    side = () if self._augmentation is None else 2 * (self._augmentation.pixels,)
+                    self._shape = pixels.shape[2:] + (side or pixels.shape[:2])
                     break
             else:
                 raise ValueError("all samples are damaged")

@@ -171,7 +171,7 @@ def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tenso
         labels = torch.empty(batch, data.sequence, dtype=torch.int64)
     else:
         colours = (3,) if data.colour else ()
-        samples = torch.empty(batch, data.pixels, data.pixels, *colours, dtype=torch.uint8)
+        samples = torch.empty(batch, *colours, data.pixels, data.pixels, dtype=torch.uint8)
         labels = torch.empty(batch, dtype=torch.int64)
     network = program.network
     return samples if network.has_first else None, labels if network.has_last else None

@@ -4,13 +4,16 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from fujimi_core.errors import JobError
+from fujimi_core.errors import JobError, unknown
 from fujimi_core.job import DataSpec, Job, PictureCache
 from fujimi_core.offers import Generator
+from fujimi_data.augment.pipeline import Augmentation
+from fujimi_data.augment.recipes import RECIPES
 from fujimi_data.errors import ShardError
 from fujimi_data.generated import GeneratedDataset
 from fujimi_data.generation import recipe_of
@@ -52,7 +55,13 @@ def open_loader(job: Job, *, reader: int, readers: int, first_step: int, generat
             tokens = TokenDataset(spec.path, sequence=spec.sequence, vocabulary=spec.vocabulary)
             return TokenLoader(tokens, **sharing)
         source = _shards(job) if generator is None else _drawn(job, generator)
-        return BatchLoader(source, **sharing, threads=torch.get_num_threads(), order=Order(spec.order.value))
+        return BatchLoader(
+            source,
+            **sharing,
+            threads=torch.get_num_threads(),
+            order=Order(spec.order.value),
+            augmentation=_augmentation(job),
+        )
     except ShardError as wrong:
         raise _unusable(job, wrong) from None
 
@@ -67,6 +76,15 @@ def next_batch(loader: Iterator[Batch | TokenBatch], job: Job) -> Batch | TokenB
         return next(loader)
     except ShardError as wrong:
         raise _unusable(job, wrong) from None
+
+
+def _augmentation(job: Job) -> Augmentation | None:
+    """What the job's pictures go through."""
+    if job.data.augment == "none":
+        return None
+    if job.data.augment not in RECIPES:
+        raise JobError(f"job {job.name!r}: {unknown('data.augment', job.data.augment, ['none', *RECIPES])}")
+    return replace(RECIPES[job.data.augment].augmentation, pixels=job.data.pixels)
 
 
 def _drawn(job: Job, generator: Generator) -> Source:
@@ -129,7 +147,8 @@ def _differences(spec: DataSpec, manifest: Manifest) -> Iterator[tuple[str, obje
         elif packing is not None and packing.classes and len(packing.classes) != spec.classes:
             yield "classes", spec.classes, len(packing.classes)
         return
-    found = {key: getattr(recipe, key) for key in ("family", "classes", "instances", "pixels")}
+    keys = ("family", "classes", "instances", *(("pixels",) if spec.augment == "none" else ()))
+    found = {key: getattr(recipe, key) for key in keys}
     found["colour"] = recipe.options.get("colour", False)
     for key, value in found.items():
         if value != getattr(spec, key):

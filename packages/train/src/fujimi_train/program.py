@@ -183,10 +183,10 @@ def normalise(pictures: torch.Tensor, *, channels: int) -> torch.Tensor:
     """Pictures of bytes to float32 in [-1, 1], shape (B, C, H, W).
 
     Args:
-        pictures: Grey, shape (B, H, W), whose one channel is repeated, or in colour, shape (B, H, W, 3).
+        pictures: Grey, shape (B, H, W), whose one channel is repeated, or in colour, shape (B, 3, H, W).
         channels: C; 3 for pictures in colour.
     """
-    x_BCHW = pictures.unsqueeze(1) if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
+    x_BCHW = pictures.unsqueeze(1) if pictures.ndim == 3 else pictures
     return x_BCHW.float().div_(127.5).sub_(1.0).expand(-1, channels, -1, -1)
 
 

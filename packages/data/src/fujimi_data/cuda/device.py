@@ -17,6 +17,7 @@ from fujimi_data.families import perlin
 #: numba's, of which no types are known.
 cuda: Any = numba.cuda
 _nvvm: Any = numba.cuda.cudadrv.nvvm
+_config: Any = numba.config
 _lock = threading.Lock()
 
 
@@ -39,7 +40,7 @@ def for_device(function: Any) -> Any:
 def kernel(function: Callable[..., None]) -> Any:
     """Make a kernel; it is linked without optimising once more, which would join products and sums again."""
     # numba's simulator links nothing
-    options = {} if numba.config.ENABLE_CUDASIM else {"lto": False}
+    options = {} if _config.ENABLE_CUDASIM else {"lto": False}
     return cuda.jit(**options)(function)
 
 
