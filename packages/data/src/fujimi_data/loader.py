@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.augment.pipeline import Augmentation
 from fujimi_data.errors import Damage
 from fujimi_data.order import Order, batch_indices
 from fujimi_data.source import Source
+
+if TYPE_CHECKING:
+    # numba takes longer to import than the rest together
+    from fujimi_data.augment.pipeline import Augmentation
 
 
 class Batch(NamedTuple):
@@ -77,7 +80,7 @@ class BatchLoader:
         ahead: int = 2,
         threads: int | None = None,
         order: Order = Order.SHUFFLE,
-        augmentation: Augmentation | None = None,
+        augmentation: "Augmentation | None" = None,
     ) -> None:
         threads = min(8, len(os.sched_getaffinity(0))) if threads is None else threads
         if threads < 1 or ahead < 0:
