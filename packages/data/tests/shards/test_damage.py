@@ -10,7 +10,7 @@ import pytest
 from fujimi_core.offers import Generator
 from fujimi_data.errors import ShardError
 from fujimi_data.loader import BatchLoader
-from fujimi_data.shards import tar
+from fujimi_data.shards import files, tar
 from fujimi_data.shards.dataset import ShardDataset
 from fujimi_data.shards.shard import Shard
 from fujimi_data.shards.verification import damages
@@ -207,12 +207,37 @@ def test_a_shard_cut_under_the_reader_is_noticed(directory: Path) -> None:
         dataset.__getitems__([0, 8])
 
 
-def test_tables_that_change_under_the_reader_make_no_wrong_samples(directory: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_tables_that_change_under_the_reader_make_no_wrong_samples(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept:
+        monkeypatch.setattr(files, "_KEPT_NBYTES", 0)
     dataset = ShardDataset(directory)
-    _ = dataset[5].picture
+    expected = [dataset[number].picture for number in range(12)]
     (directory / "dataset.index").write_bytes(b"\xff" * (directory / "dataset.index").stat().st_size)
-    with pytest.raises(ShardError, match=f"{SHARD}: sample 00002_00001"):
-        dataset[6]
+    if kept:
+        assert all(np.array_equal(dataset[number].picture, expected[number]) for number in range(12))
+    else:
+        with pytest.raises(ShardError, match=f"{SHARD}: sample 00002_00001"):
+            dataset[6]
+
+
+@each_damage
+def test_tables_that_stay_in_their_file_lose_no_more(
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], None],
+    lost: list[int],
+    message: str,
+) -> None:
+    monkeypatch.setattr(files, "_KEPT_NBYTES", 0)
+    damage(directory)
+    dataset = ShardDataset(directory, on_error="skip")
+    assert [(sample.key, sample.label) for sample in dataset] == [
+        (f"{number % 4:05d}_{number // 4:05d}", number % 4) for number in range(12) if number not in lost
+    ]
+    assert len(dataset.skipped) == len(lost)
 
 
 @pytest.mark.parametrize("place", range(0, 135, 7))

@@ -20,6 +20,8 @@ from fujimi_data.shards.place import Place
 from fujimi_data.shards.shard import Shard, open_file
 
 _log = logging.getLogger(__name__)
+# Tables of all shards together that each process keeps in memory; larger ones stay in the file.
+_KEPT_NBYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ class OpenShard:
 class ShardFiles:
     """Shards of a dataset by their positions, and the tables of their indices.
 
-    Threads may share it. The tables stay in the file and so, shared by all processes, in the system's cache.
+    Threads may share it. Tables of more than 64 MiB stay in their file and so, shared by all processes, in the system's
+    cache; smaller ones are kept in memory, which is faster.
 
     Args:
         place: Where the dataset lies.
@@ -57,11 +60,14 @@ class ShardFiles:
         self.place = place
         self.entries = manifest.shards
         self.row_type = index.row_type(manifest.origin.label_nbytes)
+        self.nbytes = np.array([entry.nbytes for entry in manifest.shards], dtype=np.int64)
         self.firsts = np.cumsum([0, *(entry.samples for entry in manifest.shards)], dtype=np.int64)
         # a process may hold some 1000 files open; shards beyond a half of that are opened for each read
         self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._shards: dict[int, OpenShard] = {}
         self._tables = self._open_tables()
+        #: Rows of all tables, if they are kept in memory; whether a shard's are right is known when it is open.
+        self.kept_rows: Rows | None = self._read_tables()
 
     def __del__(self) -> None:
         if hasattr(self, "_tables"):
@@ -102,6 +108,16 @@ class ShardFiles:
             _log.warning("%s; each shard's own index is read, which takes longer and more memory", wrong)
             return -1
 
+    def _read_tables(self) -> Rows | None:
+        nbytes = (int(self.firsts[-1]) + len(self.entries)) * self.row_type.itemsize
+        if self._tables < 0 or nbytes > _KEPT_NBYTES:
+            return None
+        try:
+            content = os.pread(self._tables, nbytes, 0)
+        except OSError:
+            return None
+        return np.frombuffer(content, dtype=self.row_type) if len(content) == nbytes else None
+
     def _open(self, position: int) -> OpenShard:
         if self._tables < 0:
             self._tables = self._open_tables()
@@ -118,9 +134,12 @@ class ShardFiles:
     def _table_is_whole(self, position: int) -> bool:
         entry = self.entries[position]
         nbytes = (entry.samples + 1) * self.row_type.itemsize
-        place = (int(self.firsts[position]) + position) * self.row_type.itemsize
+        first = int(self.firsts[position]) + position
         try:
-            table = os.pread(self._tables, nbytes, place) if self._tables >= 0 else b""
+            if self.kept_rows is not None:
+                table = self.kept_rows[first : first + entry.samples + 1].tobytes()
+            else:
+                table = os.pread(self._tables, nbytes, first * self.row_type.itemsize) if self._tables >= 0 else b""
         except OSError:
             table = b""
         return len(table) == nbytes and digits(table) == entry.table

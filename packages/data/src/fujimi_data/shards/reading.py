@@ -26,7 +26,7 @@ def read_pieces(
 
     Args:
         files: Of the dataset.
-        shards: Those that the samples are in, open.
+        shards: Those that the samples are in, open, in order of their positions.
         positions: Of each sample's shard.
         numbers: Of each sample in the dataset.
         look_ahead: Whether to ask the system for samples before they are read.
@@ -34,8 +34,10 @@ def read_pieces(
     rows = _rows(files, shards, positions, numbers)
     offsets, ends = (rows["offset"].astype(np.int64) * tar.BLOCK).T
     # a row that changed after it was checked must not make us read without end
-    sound = (offsets < ends) & (ends < np.array([files.entries[p].nbytes for p in positions.tolist()]))
-    descriptors = np.array([shards[p].descriptor for p in positions.tolist()], dtype=np.int32)
+    sound = (offsets < ends) & (ends < files.nbytes[positions])
+    opened = np.array(list(shards))
+    descriptors = np.array([shard.descriptor for shard in shards.values()], dtype=np.int32)
+    descriptors = descriptors[np.searchsorted(opened, positions)]
     descriptors[~sound] = -1
     starts = np.zeros(len(numbers) + 1, dtype=np.int64)
     np.cumsum(np.where(sound, ends - offsets, 0), out=starts[1:])
@@ -61,18 +63,24 @@ def _rows(
     files: ShardFiles, shards: Mapping[int, OpenShard], positions: NDArray[np.int64], numbers: NDArray[np.int64]
 ) -> Rows:
     """Row of each sample and the one after it, shape (samples, 2); zeros where there is none to be read."""
+    others = [position for position, shard in shards.items() if shard.rows is not None or shard.lost]
+    rows = _rows_of_tables(files, positions, numbers)
+    for place in np.flatnonzero(np.isin(positions, others)).tolist() if others else ():
+        shard = shards[int(positions[place])]
+        number = int(numbers[place] - files.firsts[positions[place]])
+        rows[place] = np.zeros(2, dtype=files.row_type) if shard.rows is None else shard.rows[number : number + 2]
+    return rows
+
+
+def _rows_of_tables(files: ShardFiles, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> Rows:
+    """Rows as the tables of the dataset have them; zeros where there are none."""
+    if files.kept_rows is not None:
+        places = numbers + positions
+        return np.stack([files.kept_rows[places], files.kept_rows[places + 1]], axis=1)
     nbytes = 2 * files.row_type.itemsize
     content = np.zeros((len(numbers), nbytes), dtype=np.uint8)
-    descriptors = np.full(len(numbers), files.tables, dtype=np.int32)
-    others = {position for position, shard in shards.items() if shard.rows is not None or shard.lost}
-    for place in np.flatnonzero(np.isin(positions, list(others))).tolist() if others else ():
-        descriptors[place] = -1
-        shard = shards[int(positions[place])]
-        if shard.rows is not None:
-            number = int(numbers[place] - files.firsts[positions[place]])
-            content[place] = np.frombuffer(shard.rows[number : number + 2].tobytes(), dtype=np.uint8)
     batch.read_pieces(
-        descriptors,
+        np.full(len(numbers), files.tables, dtype=np.int32),
         files.table_place(positions, numbers),
         np.arange(len(numbers) + 1, dtype=np.int64) * nbytes,
         content.reshape(-1),
