@@ -2,8 +2,10 @@
 
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,17 +77,22 @@ def _write_npy(picture: NDArray[Any]) -> bytes:
 
 def _read_npy(content: Content) -> NDArray[Any]:
     """Read an array without copying it."""
-    file = io.BytesIO(content[:_NPY_HEAD])
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(file)
+    # numpy pads its header to a multiple of 64 bytes, whose length is in bytes 8 and 9
+    nbytes = 10 + int.from_bytes(content[8:10], "little")
+    kind, shape = _npy_form(bytes(content[:nbytes]))
+    return np.frombuffer(content, dtype=kind, offset=nbytes, count=math.prod(shape)).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def _npy_form(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape that a header says; reading it takes numpy longer than all the rest."""
+    file = io.BytesIO(header)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array whose header is not of version 1.0")
+    shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
     if kind.hasobject or fortran:
         raise ValueError("an array of objects, or in Fortran's order")
-    return np.frombuffer(content, dtype=kind, offset=file.tell(), count=int(np.prod(shape))).reshape(shape)
-
-
-# numpy pads its header to a multiple of 64 bytes; those of plain arrays have at most this
-_NPY_HEAD = 1024
+    return kind, shape
 
 
 def _write_lz4(picture: NDArray[Any]) -> bytes:
