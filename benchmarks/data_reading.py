@@ -5,7 +5,7 @@ Makes VisualAtom pictures of 256 x 256 once, and gives the same PNG files to all
 Readers take turns, the best round of each counts; quote the ratios.
 
     pip install webdataset wids pyarrow mosaicml-streaming pillow
-    python benchmarks/data_reading.py [--samples 20000] [--work DIR] [--only read,cold,decode,open]
+    python benchmarks/data_reading.py [--samples 20000] [--work DIR] [--only read,cold,decode,pipeline,open]
 """
 
 import argparse
@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from fujimi_core.plugins import Plugins
 from fujimi_data import BatchLoader, ShardDataset, batch_indices
+from fujimi_data.augment import Augmentation, Flip, RandomResizedCrop
 from fujimi_data.generation import generate, recipe_of
 from fujimi_data.shards import index
 from fujimi_data.shards.codecs import Codec
@@ -199,11 +200,36 @@ def files_and_pil(work: Path) -> Reader:
     return read
 
 
-def loader(work: Path, codec: Codec) -> Reader:
+def torchvision_pipeline(work: Path) -> Reader:
+    import torch
+    from torchvision import transforms
+
+    paths = list((work / "files").iterdir())
+    steps = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(224),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ]
+    )
+    torch.set_num_threads(1)
+
+    def read() -> int:
+        chosen = random.sample(paths, 10 * _BATCH)
+        for first in range(0, len(chosen), _BATCH):
+            batch = chosen[first : first + _BATCH]
+            torch.stack([steps(Image.open(path).convert("RGB")) for path in batch])
+        return len(chosen)
+
+    return read
+
+
+def loader(work: Path, codec: Codec, augmentation: Augmentation | None = None) -> Reader:
     dataset = ShardDataset(work / codec.value)
 
     def read() -> int:
-        with BatchLoader(dataset, seed=0, global_batch=_BATCH, threads=1) as batches:
+        with BatchLoader(dataset, seed=0, global_batch=_BATCH, threads=1, augmentation=augmentation) as batches:
             for _ in range(len(dataset) // _BATCH):
                 next(batches)
         return len(dataset) // _BATCH * _BATCH
@@ -315,7 +341,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "fujimi-data-reading")
-    parser.add_argument("--only", default="read,cold,decode,open")
+    parser.add_argument("--only", default="read,cold,decode,pipeline,open")
     arguments = parser.parse_args()
     work, only = arguments.work, arguments.only.split(",")
     work.mkdir(exist_ok=True)
@@ -367,6 +393,17 @@ def main() -> None:
             }
         )
         compared("pictures read and decoded per CPU-second, in memory", readers, time.process_time, nothing)
+    if "pipeline" in only:
+        augmentation = Augmentation(pixels=224, crop=RandomResizedCrop(), flip=Flip(horizontal=0.5))
+        readers = installed(
+            {
+                "fujimi, LZ4": lambda: loader(work, Codec.LZ4, augmentation),
+                "fujimi, PNG": lambda: loader(work, Codec.PNG, augmentation),
+                "files, Pillow, torchvision, normalised RGB": lambda: torchvision_pipeline(work),
+            }
+        )
+        title = "decoded, cropped to 224, flipped and batched per CPU-second, in memory"
+        compared(title, readers, time.process_time, nothing)
     if "open" in only:
         opening(work)
         importing()

@@ -63,6 +63,7 @@ def decode(extension: str, content: Content) -> Any:
     return bytes(content) if decoder is None else decoder(content)
 
 
+@lru_cache(maxsize=256)
 def _last(extension: str) -> str:
     """The extension that counts: the last one, with that before it if it is compressed."""
     parts = extension.lower().rsplit(".", 2)

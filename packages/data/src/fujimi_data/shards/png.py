@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _LENGTH = struct.Struct(">I")
+_CHUNK = struct.Struct(">I4s")
+# chunks after the header, in pictures that `decode` reads itself
+_KINDS = ([b"IDAT", b"IEND"], [b"PLTE", b"IDAT", b"IEND"])
 _CHUNK_NBYTES = 12
 _GREY, _RGB, _PALETTE = 0, 2, 3
 # libdeflate's fastest level; higher ones win 5 % of bytes and no time of reading
@@ -76,12 +79,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def _decode_unfiltered(content: memoryview) -> NDArray[np.uint8] | None:
     """The picture, or None if it is not of the forms that this reads."""
     chunks = _chunks(content)
-    if [kind for kind, _ in chunks] not in ([b"IHDR", b"IDAT", b"IEND"], [b"IHDR", b"PLTE", b"IDAT", b"IEND"]):
+    if not chunks or [kind for kind, _ in chunks[1:]] not in _KINDS or len(chunks[0][1]) != _HEADER.size:
         return None
-    header = chunks[0][1]
-    if len(header) != _HEADER.size:
-        return None
-    columns, rows, depth, colour, *rest = _HEADER.unpack(header)
+    columns, rows, depth, colour, *rest = _HEADER.unpack(chunks[0][1])
     form, light = _Form(rows, columns, depth, colour), 0
     if len(chunks) == 4:
         palette = bytes(chunks[1][1])
@@ -95,18 +95,17 @@ def _decode_unfiltered(content: memoryview) -> NDArray[np.uint8] | None:
 
 def _chunks(content: memoryview) -> list[tuple[bytes, memoryview]]:
     """Kinds and contents of up to five chunks; none if the content is not PNG or ends too early."""
-    chunks: list[tuple[bytes, memoryview]] = []
-    place = len(_SIGNATURE)
-    if bytes(content[:place]) != _SIGNATURE:
+    if content[: len(_SIGNATURE)] != _SIGNATURE:
         return []
-    while len(chunks) < 5 and place + _CHUNK_NBYTES <= len(content):
-        (nbytes,) = _LENGTH.unpack_from(content, place)
-        kind = bytes(content[place + 4 : place + 8])
+    chunks: list[tuple[bytes, memoryview]] = []
+    place, end = len(_SIGNATURE), len(content)
+    while len(chunks) < 5 and place + _CHUNK_NBYTES <= end:
+        nbytes, kind = _CHUNK.unpack_from(content, place)
         chunks.append((kind, content[place + 8 : place + 8 + nbytes]))
         place += _CHUNK_NBYTES + nbytes
         if kind == b"IEND":
             break
-    return chunks if place <= len(content) else []
+    return chunks if place <= end else []
 
 
 def _inflate(data: memoryview, form: _Form) -> NDArray[np.uint8] | None:
