@@ -76,7 +76,7 @@ def finetune(
         spec: How.
         channels: That the model takes.
     """
-    device = next(model.parameters()).device
+    device = _device_of(model)
     x_BCHW = normalise(torch.from_numpy(pictures_BHW).to(device), channels=channels)
     target_B = torch.from_numpy(labels_B).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=spec.weight_decay, fused=True)
@@ -104,13 +104,17 @@ def accuracy(
 ) -> float:
     """Share of pictures whose class the model finds, 0 to 1."""
     model.eval()
-    device = next(model.parameters()).device
+    device = _device_of(model)
     right = 0
     for start in range(0, len(labels_B), batch):
         x_BCHW = normalise(torch.from_numpy(pictures_BHW[start : start + batch]).to(device), channels=channels)
         found_B = model(x_BCHW).argmax(dim=1).cpu().numpy()
         right += int((found_B == labels_B[start : start + batch]).sum())
     return right / len(labels_B)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _shape(state: dict[str, torch.Tensor], name: str) -> torch.Size | None:
