@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.fractaldb import render
 from fujimi_data.families.fractaldb_instances import weight_rows
 from fujimi_data.families.fractaldb_reference import drawn, patch_masks, reference_drawing
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
 from fujimi_data.families.ifs_picture import picture_of, played_grid
 from fujimi_data.families.keys import class_key
-from fujimi_data.families.twister import Twister
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -119,9 +119,9 @@ def statistics(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
 def plain_picture(system: System, seed: int) -> NDArray[np.uint8]:
     """A picture of the authors' kind, of another sequence of maps than theirs."""
     chosen = np.empty(200_000, dtype=np.uint8)
-    choose(chosen, system, Twister.of_numpy(seed))
+    choose(chosen, system, BulkRandom.of_numpy(seed))
     columns, rows = orbit_places(system, chosen, pixels=362)
-    masks = patch_masks(Twister.of_python(seed), len(columns))
+    masks = patch_masks(BulkRandom.of_python(seed), len(columns))
     return drawn(columns, rows, masks, pixels=362, draw="patch", colour=False)
 
 

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.fractaldb_instances import (
     FIRST_ROW,
     ROWS,
@@ -16,7 +17,6 @@ from fujimi_data.families.fractaldb_instances import (
 from fujimi_data.families.fractaldb_search import category_of
 from fujimi_data.families.ifs_orbit import choose
 from fujimi_data.families.keys import class_key
-from fujimi_data.families.twister import Twister
 
 # repository FractalDB-Pretrained-ResNet-PyTorch, fractal_renderer/weights: values of the first parameter that their
 # tables begin with, in their order; the other parameters follow without ones
@@ -37,7 +37,7 @@ def farthest(key: tuple[np.uint32, np.uint32], row: int, stage: int = 0) -> floa
     """How far plain points go, in 64 bits; infinite if they become no numbers."""
     system = weighted(category_of(key, fill_rate=0.2), factors(key, weights=0.4, row=row, stage=stage))
     chosen = np.empty(30_000, dtype=np.uint8)
-    choose(chosen, system, Twister.of_numpy(1))
+    choose(chosen, system, BulkRandom.of_numpy(1))
     x = y = most = 0.0
     maps = [tuple(row) for row in system.tolist()]
     for which in np.minimum(chosen, len(system) - 1).tolist():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.fractaldb_search import with_probabilities
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
-from fujimi_data.families.twister import Twister
 from numpy.typing import NDArray
 
 # a map that doubles, and turns: points run away until they are no numbers
@@ -48,7 +48,7 @@ def slow_places(xs: NDArray[np.float64], ys: NDArray[np.float64], pixels: int) -
 
 def places_of(system: System, points: int, pixels: int) -> list[list[int]]:
     chosen = np.empty(points, dtype=np.uint8)
-    choose(chosen, system, Twister.of_numpy(9))
+    choose(chosen, system, BulkRandom.of_numpy(9))
     return [places.tolist() for places in orbit_places(system, chosen, pixels=pixels)]
 
 
@@ -76,5 +76,5 @@ def test_where_rounding_leaves_no_map_the_point_stays() -> None:
     short = np.array([[0.5, 0.0, 0.0, 0.5, 0.3, 0.7, 0.2], [0.5, 0.1, 0.0, 0.5, 0.6, 0.1, 0.3]])
     assert places_of(short, 2000, 100) == slowly(short, 2000, 100)
     chosen = np.empty(2000, dtype=np.uint8)
-    choose(chosen, short, Twister.of_numpy(9))
+    choose(chosen, short, BulkRandom.of_numpy(9))
     assert abs((chosen == 2).mean() - 0.5) < 0.06

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.contractive_systems import NUMBERS, default_sum, maps_of, system_of
 from fujimi_data.families.density import (
     LEAST_SATURATION,
@@ -16,7 +17,6 @@ from fujimi_data.families.density import (
     stamped,
 )
 from fujimi_data.families.ifs_orbit import System
-from fujimi_data.families.twister import Twister
 
 _Floats = NDArray[np.float64]
 
@@ -46,15 +46,15 @@ def reference_picture(
     Source:
         Repository fractal-pretraining, ``fractal_learning/fractals/ifs.py``: ``iterate``, ``render``, ``colorize``.
     """
-    twister = Twister.of_numpy(seed)
+    numbers = BulkRandom.of_numpy(seed)
     xs, ys = np.empty(points), np.empty(points)
-    _walk(xs, ys, system, np.cumsum(system[:, 6]), twister.uniforms(points))
+    _walk(xs, ys, system, np.cumsum(system[:, 6]), numbers.uniforms(points))
     width = pixels + 2 * MARGIN
     places = (_pixels_of(xs, pixels) + MARGIN) * width + _pixels_of(ys, pixels) + MARGIN
     counts = np.zeros(width * width, dtype=np.uint32)
     count_points(counts, places.astype(np.int32))
     covered = stamped(counts.reshape(width, width), _stamp(seed) if patch else PIXEL)
-    hue, saturation, value = twister.uniforms(3).tolist()
+    hue, saturation, value = numbers.uniforms(3).tolist()
     levels = levels_of(
         int(covered.max()),
         look=look,

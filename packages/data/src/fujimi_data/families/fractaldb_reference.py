@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
 from fujimi_data.families.ifs_picture import picture_of
 from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width, note
-from fujimi_data.families.twister import Twister
 
 # What the authors give numpy.random.seed before each picture.
 _ORBIT_SEED = 100
@@ -34,14 +34,14 @@ def reference_drawing(
         Repository FractalDB-Pretrained-ResNet-PyTorch, ``fractal_renderer/ifs_function.py``.
     """
     columns, rows = reference_places(system, points=points, pixels=pixels)
-    patches = patch_masks(Twister.of_python(masks), len(columns))
+    patches = patch_masks(BulkRandom.of_python(masks), len(columns))
     return drawn(columns, rows, patches, pixels=pixels, draw=draw, colour=colour)
 
 
 def reference_places(system: System, *, points: int, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Columns and rows of the points that the authors draw: see :func:`orbit_places`."""
     chosen = np.empty(points, dtype=np.uint8)
-    choose(chosen, system, Twister.of_numpy(_ORBIT_SEED))
+    choose(chosen, system, BulkRandom.of_numpy(_ORBIT_SEED))
     return orbit_places(system, chosen, pixels=pixels)
 
 
@@ -73,11 +73,11 @@ def drawn(
     return picture_of(grid, draw=draw, colour=colour)
 
 
-def patch_masks(twister: Twister, count: int) -> NDArray[np.uint32]:
+def patch_masks(numbers: BulkRandom, count: int) -> NDArray[np.uint32]:
     """What ``randrange(1, 512)`` of Python's generator gives ``count`` times: 9 bits of a word, 511 passed over."""
     masks = np.empty(0, dtype=np.uint32)
     while len(masks) < count:
-        more = twister.words(count - len(masks)) >> np.uint32(32 - MASK_BITS)
+        more = numbers.words(count - len(masks)) >> np.uint32(32 - MASK_BITS)
         masks = np.append(masks, more[more < _MASKS - 1] + np.uint32(1))
     return masks
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.chaos_game import BLOCK, coefficients, place_all, play
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
 from fujimi_data.families.keys import CLASS_STREAM, integer, real
-from fujimi_data.families.twister import Twister
 from fujimi_data.scratch import borrowed
 from fujimi_data.threefry import Pair, derived_key, words
 
@@ -61,7 +61,7 @@ def reference_category(category: int, *, seed: int = 1, fill_rate: float = 0.2, 
 
 class _ReferenceSearch:
     def __init__(self, *, seed: int, fill_rate: float, points: int) -> None:
-        self._twister = Twister.of_numpy(seed)
+        self._numbers = BulkRandom.of_numpy(seed)
         self._fill_rate = fill_rate
         self._chosen = np.empty(points, dtype=np.uint8)
         self._picture = np.empty(PIXELS * PIXELS, dtype=np.uint8)
@@ -80,12 +80,12 @@ class _ReferenceSearch:
 
     def _find(self, count: int) -> None:
         while len(self._found) < count:
-            system = _drawn_system(self._twister)
+            system = _drawn_system(self._numbers)
             if self._fills(system):
                 self._found.append(system)
 
     def _fills(self, system: System) -> bool:
-        choose(self._chosen, system, self._twister)
+        choose(self._chosen, system, self._numbers)
         columns, rows = orbit_places(system, self._chosen, pixels=PIXELS)
         return covers(self._picture, rows * np.int32(PIXELS) + columns, self._fill_rate)
 
@@ -95,12 +95,12 @@ def _reference_search(seed: int, fill_rate: float, points: int) -> _ReferenceSea
     return _ReferenceSearch(seed=seed, fill_rate=fill_rate, points=points)
 
 
-def _drawn_system(twister: Twister) -> System:
+def _drawn_system(numbers: BulkRandom) -> System:
     """Draw a system as ``numpy.random.randint(2, 8)`` and ``uniform(-1, 1)`` give it."""
     # 0 to 5, of the lowest three bits of a word; others are passed over
-    while (more := int(twister.words(1)[0]) & 7) > 5:
+    while (more := int(numbers.words(1)[0]) & 7) > 5:
         pass
-    return with_probabilities(-1.0 + 2.0 * twister.uniforms((2 + more) * 6).reshape(-1, 6))
+    return with_probabilities(-1.0 + 2.0 * numbers.uniforms((2 + more) * 6).reshape(-1, 6))
 
 
 def with_probabilities(parameters: NDArray[np.float64]) -> System:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.compiled import compiled
-from fujimi_data.families.twister import Twister, fill_twister, fill_uniforms
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.scratch import borrowed
 
 #: Shape (maps, 7): a, b, c, d, e, f of ``x' = a x + b y + e``, ``y' = c x + d y + f``, and the map's probability.
@@ -20,7 +20,7 @@ _Floats = NDArray[np.float64]
 _Places = NDArray[np.int32]
 
 
-def choose(chosen: NDArray[np.uint8], system: System, twister: Twister) -> None:
+def choose(chosen: NDArray[np.uint8], system: System, numbers: BulkRandom) -> None:
     """Choose the map of each step: the first whose cumulative probability is not below a uniform number.
 
     Rounding may leave none; the point then stays.
@@ -28,9 +28,9 @@ def choose(chosen: NDArray[np.uint8], system: System, twister: Twister) -> None:
     Args:
         chosen: Written; the number of maps stands for none.
         system: What to choose from.
-        twister: Gives a uniform number for each step.
+        numbers: Give a uniform number for each step.
     """
-    twister.position = _choose(chosen, np.cumsum(system[:, 6]), twister.state, twister.position)
+    _choose(chosen, np.cumsum(system[:, 6]), numbers.uniforms(len(chosen)))
 
 
 def orbit_places(system: System, chosen: NDArray[np.uint8], *, pixels: int) -> tuple[_Places, _Places]:
@@ -60,17 +60,14 @@ def orbit_places(system: System, chosen: NDArray[np.uint8], *, pixels: int) -> t
 
 
 @compiled
-def _choose(chosen: NDArray[np.uint8], cumulative: _Floats, state: NDArray[np.uint32], position: int) -> int:
-    words, uniforms = np.empty(2 * _BLOCK, dtype=np.uint32), np.empty(_BLOCK)
+def _choose(chosen: NDArray[np.uint8], cumulative: _Floats, uniforms: _Floats) -> None:
+    # in blocks that stay in the nearest cache
     for start in range(0, len(chosen), _BLOCK):
-        block = chosen[start : start + _BLOCK]
-        position = fill_twister(words[: 2 * len(block)], state, position)
-        fill_uniforms(uniforms, words[: 2 * len(block)])
+        block, drawn = chosen[start : start + _BLOCK], uniforms[start : start + _BLOCK]
         block[:] = 0
         for bound in cumulative:
             for i in range(len(block)):
-                block[i] += np.uint8(uniforms[i] > bound)
-    return position
+                block[i] += np.uint8(drawn[i] > bound)
 
 
 @compiled

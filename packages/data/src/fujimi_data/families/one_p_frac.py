@@ -7,6 +7,7 @@ import numpy as np
 from fujimi_core.errors import unknown
 from numpy.typing import NDArray
 
+from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.chaos_game import MOST_MAPS
 from fujimi_data.families.contractive_systems import NUMBERS, maps_of, system_of, uniforms_of
 from fujimi_data.families.fractaldb_instances import weighted
@@ -14,7 +15,6 @@ from fujimi_data.families.fractaldb_reference import drawn, patch_masks, referen
 from fujimi_data.families.ifs_orbit import System
 from fujimi_data.families.ifs_picture import check_drawing, flipped, picture_of, played_grid
 from fujimi_data.families.keys import CLASS_STREAM, check, class_key, real
-from fujimi_data.families.twister import Twister
 from fujimi_data.threefry import Pair, derived_key, words
 
 #: Side of the picture whose lit share decides [pixels].
@@ -79,8 +79,8 @@ def render(
         raise ValueError(unknown("mode", mode, ("default", "reference")))
     recipe = Recipe(seed=seed, points=points, maps=maps, sigma=sigma, delta=delta, fill_rate=fill_rate)
     if mode == "reference":
-        twister = Twister.of_python((instance << 32) + category)
-        return flipped(_reference_drawing(recipe, twister, pixels=pixels, colour=colour), 0)
+        numbers = BulkRandom.of_python((instance << 32) + category)
+        return flipped(_reference_drawing(recipe, numbers, pixels=pixels, colour=colour), 0)
     attempt = lit_attempt(recipe, category)
     picture = (_kept_drawing if pixels <= PIXELS else _drawing)(recipe, category, attempt, instance, pixels, colour)
     if picture is None:
@@ -129,13 +129,13 @@ def reference_base(recipe: Recipe) -> System:
     return np.column_stack((parameters, areas / areas.sum()))
 
 
-def _reference_drawing(recipe: Recipe, twister: Twister, *, pixels: int, colour: bool) -> NDArray[np.uint8]:
+def _reference_drawing(recipe: Recipe, numbers: BulkRandom, *, pixels: int, colour: bool) -> NDArray[np.uint8]:
     base = reference_base(recipe)
     low, high = 1 - recipe.delta, 1 + recipe.delta
     for _ in range(_ATTEMPTS):
-        factors = low + (high - low) * twister.uniforms(_PARAMETERS * recipe.maps).reshape(-1, _PARAMETERS)
+        factors = low + (high - low) * numbers.uniforms(_PARAMETERS * recipe.maps).reshape(-1, _PARAMETERS)
         columns, rows = reference_places(weighted(base, factors), points=recipe.points, pixels=pixels)
-        masks = patch_masks(twister, len(columns))
+        masks = patch_masks(numbers, len(columns))
         picture = drawn(columns, rows, masks, pixels=pixels, draw="patch", colour=colour)
         if _is_lit(picture, recipe):
             return picture

@@ -67,8 +67,8 @@ class Program(Generic[Class, View]):
         Those of the class give the class and the view of instance 0, those of the instance the view of any other, and
         then the picture.
         """
-        drawn, view = self.next_class(BulkRandom(reference_source(seed=seed, category=category)), pixels)
-        numbers = BulkRandom(reference_source(seed=seed, category=category, instance=instance))
+        drawn, view = self.next_class(BulkRandom.of_python(reference_source(seed=seed, category=category)), pixels)
+        numbers = BulkRandom.of_python(reference_source(seed=seed, category=category, instance=instance))
         if instance:
             view = self.next_view(numbers, pixels)
         return self.next_picture(numbers, drawn, view, pixels)
