@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fujimi_core.cli import main, parser
 from fujimi_core.offers import Generator
@@ -154,6 +155,7 @@ def test_what_is_no_dataset_is_one_line(
             },
         ),
         ("families", set()),
+        ("categories", {"--count", "--fill-rate", "--out", "--seed"}),
         ("show", {"--classes", "--instances", "--option", "--out", "--pixels", "--seed"}),
         ("info", {"--json"}),
         ("verify", {"--json"}),
@@ -270,3 +272,18 @@ def test_pack_and_unpack_go_there_and_back(
         main(["data", "pack", str(tmp_path / "in"), "--out", str(tmp_path / "o"), "--shard-bytes", "0"], plugins) == 2
     )
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_categories_are_written_as_their_authors_write_them(
+    plugins: Plugins, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["data", "categories", "--count", "3", "--out", str(tmp_path / "out")]
+    assert main(command, plugins) == 0
+    assert "3 categories" in capsys.readouterr().out
+    published = Path(__file__).parent / "data" / "fractaldb_categories.csv"
+    rows = np.loadtxt(published, delimiter=",", skiprows=1)
+    for number in range(3):
+        written = np.loadtxt(tmp_path / "out" / f"{number:05d}.csv", delimiter=",", ndmin=2)
+        assert np.array_equal(written, rows[rows[:, 0] == number, 1:])
+    assert main([*command, "--fill-rate", "2"], plugins) == 2
+    assert "fill_rate" in capsys.readouterr().err

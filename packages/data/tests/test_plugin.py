@@ -29,7 +29,7 @@ def test_options_of_all_families_are_the_keywords_that_they_take() -> None:
 
 
 def test_these_commands_are_offered() -> None:
-    verbs = ["families", "generate", "info", "pack", "show", "unpack", "verify"]
+    verbs = ["categories", "families", "generate", "info", "pack", "show", "unpack", "verify"]
     assert sorted(plugins().commands()) == [f"data {verb}" for verb in verbs]
 
 

@@ -9,7 +9,7 @@ from fujimi_core.hookspecs import hookimpl
 from fujimi_core.offers import Command, Generator, Option, Render
 from numpy.typing import NDArray
 
-from fujimi_data import dataset_commands, generate_commands
+from fujimi_data import category_commands, dataset_commands, generate_commands
 
 
 @hookimpl
@@ -98,7 +98,7 @@ def fujimi_generators() -> Sequence[Generator]:
 @hookimpl
 def fujimi_commands() -> Sequence[Command]:
     """Offer ``fujimi data …``."""
-    return (*generate_commands.COMMANDS, *dataset_commands.COMMANDS)
+    return (*generate_commands.COMMANDS, *dataset_commands.COMMANDS, *category_commands.COMMANDS)
 
 
 def _family(name: str, summary: str, **options: Option) -> Generator:

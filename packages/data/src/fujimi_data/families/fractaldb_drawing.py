@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fujimi_data.families.chaos_game import coefficients
 from fujimi_data.families.fractaldb_instances import STAGES, proper_variant, weight_rows, weighted
 from fujimi_data.families.fractaldb_reference import drawn, reference_drawing
-from fujimi_data.families.fractaldb_search import category_of, reference_category
+from fujimi_data.families.fractaldb_search import category_of, check_fill_rate, reference_category
 from fujimi_data.families.ifs_orbit import System, orbit_places
 from fujimi_data.families.ifs_picture import check_drawing, picture_of, played_grid
 from fujimi_data.families.keys import class_key
@@ -19,7 +19,6 @@ from fujimi_data.threefry import Pair, words
 _MODES = ("default", "reference")
 _REFERENCE_SEEDS = 2**32
 _MOST_WEIGHTS = 0.5
-_MOST_FILL_RATE = 0.25
 # Drawings of more pixels are not kept.
 _KEPT_PIXELS = 1024
 
@@ -49,9 +48,7 @@ class Recipe:
             raise ValueError(f"seed is {self.seed}; in reference mode it must be from 0 to {_REFERENCE_SEEDS - 1}")
         if not 0.0 <= self.weights <= _MOST_WEIGHTS:
             raise ValueError(f"weights is {self.weights}; it must be from 0 to {_MOST_WEIGHTS}")
-        # the search goes on until there is one
-        if not 0.0 < self.fill_rate <= _MOST_FILL_RATE:
-            raise ValueError(f"fill_rate is {self.fill_rate}; it must be above 0, up to {_MOST_FILL_RATE}")
+        check_fill_rate(self.fill_rate)
 
 
 def drawing(recipe: Recipe, category: int, number: int, row: int, pixels: int) -> NDArray[np.uint8]:

@@ -24,9 +24,21 @@ POINTS = 100_000
 SEARCH_STREAM = CLASS_STREAM - 1
 # 7 maps of 6 parameters, and how many maps
 _DRAW_PAIRS = 22
+# No search ends for much more.
+_MOST_FILL_RATE = 0.25
 # Points after which a search may end.
 _STAGES = (4096, 16384, POINTS)
 _BLOCK = 4096
+
+
+def check_fill_rate(fill_rate: float) -> None:
+    """Refuse what a search would go on for without end.
+
+    Raises:
+        ValueError: If a fill rate is not above 0, or larger than categories reach.
+    """
+    if not 0.0 < fill_rate <= _MOST_FILL_RATE:
+        raise ValueError(f"fill_rate is {fill_rate}; it must be above 0, up to {_MOST_FILL_RATE}")
 
 
 def reference_categories(
@@ -45,12 +57,15 @@ def reference_categories(
         points: Of a picture.
 
     Raises:
-        ValueError: If the seed is not from 0 to ``2**32 - 1``.
+        ValueError: If the seed is not from 0 to ``2**32 - 1``, or the fill rate is such that none is found.
 
     Source:
         H. Kataoka et al., "Pre-training without Natural Images", ACCV 2020, section 3.2; repository
         FractalDB-Pretrained-ResNet-PyTorch, ``param_search/ifs_search.py``.
     """
+    if count < 0:
+        raise ValueError(f"count is {count}; it must be at least 0")
+    check_fill_rate(fill_rate)
     return _reference_search(seed, fill_rate, points).first(count)
 
 
