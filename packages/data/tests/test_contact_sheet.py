@@ -47,6 +47,12 @@ def test_packed_pictures_are_shown_by_their_labels(tmp_path: Path) -> None:
         assert np.all(cell(sheet, 1, column) == (0, 0, 200))
 
 
+@pytest.mark.parametrize("name", ["classes", "instances", "pixels"])
+def test_sheets_of_nothing_are_refused(directory: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} 0"):
+        contact_sheet.of_dataset(directory, **{"classes": 2, "instances": 2, "pixels": 16, name: 0})
+
+
 def test_damage_is_named(directory: Path) -> None:
     flip(directory / "shard-00000.tar", 600)
     with pytest.raises(ShardError, match="sample 00000_00000"):

@@ -33,8 +33,11 @@ def of_dataset(directory: Path, *, classes: int, instances: int, pixels: int) ->
     """Sheet of a dataset's first pictures of its first classes, made smaller.
 
     Raises:
+        ValueError: If a number is below 1.
         ShardError: If it is no dataset, or a sample is damaged.
     """
+    if min(classes, instances, pixels) < 1:
+        raise ValueError(f"classes {classes}, instances {instances}, pixels {pixels}: all are at least 1")
     dataset = ShardDataset(directory)
     numbers = _first_numbers(dataset, classes, instances)
 
