@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 import tarfile
-import time
 import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +83,6 @@ def main() -> None:
     usual = "fractaldb,visualatom" if arguments.size == "small" else ",".join(own_families(plugins))
     families = (arguments.families or usual).split(",")
     found: dict[str, list[float]] = {"from scratch": []}
-    seconds: dict[str, float] = {}
     for seed in range(arguments.seeds):
         found["from scratch"].append(
             score(None, job_of(families[0], size, seed, arguments.out), size, pictures, labels)
@@ -92,9 +90,7 @@ def main() -> None:
         say(f"seed {seed}, from scratch: {found['from scratch'][-1]:.1f} %")
         for family in families:
             job = job_of(family, size, seed if arguments.size == "full" else 0, arguments.out)
-            started = time.perf_counter()
             train(job, plugins)
-            seconds[family] = max(seconds.get(family, 0.0), time.perf_counter() - started)
             found.setdefault(family, []).append(score(job, replace(job, seed=seed), size, pictures, labels))
             say(f"seed {seed}, {family}: {found[family][-1]:.1f} %")
             (arguments.out / "accuracies.json").write_text(json.dumps(found, indent=1))

@@ -32,13 +32,14 @@ def estimate(generator: Generator, recipe: Recipe) -> Estimate:
         PluginError: If the generator fails or gives something else than a picture.
     """
     _trial_s(generator, replace(recipe, seed=recipe.seed ^ 1))  # compiles
-    first_s, then_s = _trial_s(generator, recipe), _trial_s(generator, recipe)
+    first_s, _ = _trial_s(generator, recipe)
+    then_s, nbytes = _trial_s(generator, recipe)
     numbers = trial_numbers(recipe)
     tried = len({recipe.picture(number)[0] for number in numbers})
     # what the first pictures of classes take longer than others: the search for what the classes are made of
     seconds = recipe.samples * then_s / len(numbers) + recipe.classes * max(0.0, first_s - then_s) / tried
     row_nbytes = index.row_type(recipe.label_nbytes).itemsize
-    sample_nbytes = sum(entry.nbytes for entry, _ in trial(generator, recipe)) / len(numbers)
+    sample_nbytes = nbytes / len(numbers)
     return Estimate(
         nbytes=recipe.samples * (sample_nbytes + 2 * row_nbytes) + recipe.shards * (3 * tar.BLOCK + len(tar.END)),
         inodes=recipe.shards + 2,
@@ -46,8 +47,8 @@ def estimate(generator: Generator, recipe: Recipe) -> Estimate:
     )
 
 
-def _trial_s(generator: Generator, recipe: Recipe) -> float:
+def _trial_s(generator: Generator, recipe: Recipe) -> tuple[float, int]:
+    """CPU time of drawing and encoding some samples [s], and their length [B]."""
     started = time.process_time()
-    for _ in trial(generator, recipe):
-        pass
-    return time.process_time() - started
+    nbytes = sum(entry.nbytes for entry, _ in trial(generator, recipe))
+    return time.process_time() - started, nbytes

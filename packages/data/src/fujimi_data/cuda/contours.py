@@ -1,7 +1,7 @@
 """Orbits around points on a GPU: VisualAtom and RCDB, a block of threads for each picture."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from fujimi_data.cuda.device import cuda, for_device, kernel, launch
 from fujimi_data.families import rcdb, visualatom
-from fujimi_data.families.keys import class_key
-from fujimi_data.families.orbits import NOISE_SPAN, Orbits, _ring
+from fujimi_data.families.orbits import NOISE_SPAN, Drawing, _ring
 from fujimi_data.families.perlin import pnoise1
 from fujimi_data.families.polyline import _draw, _draw_clipped, _near, _outside
-from fujimi_data.threefry import Pair, threefry
+from fujimi_data.threefry import threefry
 
 _THREADS = 256
 _MOST_VERTICES = 1000
@@ -21,26 +20,6 @@ _WORDS = 2.0**32
 _draw_segment, _draw_part = for_device(_draw), for_device(_draw_clipped)
 _is_near, _is_outside = for_device(_near), for_device(_outside)
 _random_words, _noise_at = for_device(threefry), for_device(pnoise1)
-
-
-class Drawing(NamedTuple):
-    """A picture that is to be drawn.
-
-    Args:
-        orbits: Their shape.
-        inks: Of each orbit.
-        key: Of the random words.
-        stream: Which sequence of the key.
-        first: Pair of words for the first vertex of the first orbit.
-        background: Ink of what is not drawn.
-    """
-
-    orbits: Orbits
-    inks: NDArray[Any]
-    key: Pair
-    stream: int
-    first: int
-    background: int
 
 
 def draw(drawings: Sequence[Drawing], pixels: int) -> NDArray[np.uint8]:
@@ -65,26 +44,12 @@ def draw(drawings: Sequence[Drawing], pixels: int) -> NDArray[np.uint8]:
 
 def visualatoms(*, seed: int, pictures: Sequence[tuple[int, int]], pixels: int) -> NDArray[np.uint8]:
     """Draw pictures of VisualAtom, given their classes and instances."""
-    drawings = []
-    for category, instance in pictures:
-        key = class_key(seed, category)
-        atom = visualatom.atom_of(key)
-        view, inks = visualatom.view_of(atom, key, instance)
-        orbits = visualatom.orbits_of(atom, view, scale=pixels / visualatom.CANVAS)
-        drawings.append(Drawing(orbits, inks, key, instance, 1 + atom.orbits, 0))
-    return draw(drawings, pixels)
+    return draw([visualatom.drawing(seed=seed, category=c, instance=i, pixels=pixels) for c, i in pictures], pixels)
 
 
 def radial_contours(*, seed: int, pictures: Sequence[tuple[int, int]], pixels: int) -> NDArray[np.uint8]:
     """Draw pictures of RCDB, given their classes and instances."""
-    drawings = []
-    for category, instance in pictures:
-        key = class_key(seed, category)
-        contours = rcdb.contours_of(key)
-        view, inks = rcdb.view_of(contours, key, instance, canvas=rcdb.CANVAS, colour=False)
-        orbits = rcdb.orbits_of(contours, view, scale=pixels / rcdb.CANVAS)
-        drawings.append(Drawing(orbits, inks, key, instance, rcdb._VIEW_PAIRS + contours.polygons, 255))
-    return draw(drawings, pixels)
+    return draw([rcdb.drawing(seed=seed, category=c, instance=i, pixels=pixels) for c, i in pictures], pixels)
 
 
 @kernel

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from fujimi_core.errors import unknown
 from numpy.typing import NDArray
 
 from fujimi_data.families.chaos_game import coefficients
@@ -13,10 +12,9 @@ from fujimi_data.families.fractaldb_reference import drawn, reference_drawing
 from fujimi_data.families.fractaldb_search import category_of, check_fill_rate, reference_category
 from fujimi_data.families.ifs_orbit import System, orbit_places
 from fujimi_data.families.ifs_picture import check_drawing, picture_of, played_grid
-from fujimi_data.families.keys import class_key
+from fujimi_data.families.keys import check_mode, class_key
 from fujimi_data.threefry import Pair, words
 
-_MODES = ("default", "reference")
 _REFERENCE_SEEDS = 2**32
 _MOST_WEIGHTS = 0.5
 # Drawings of more pixels are not kept.
@@ -42,8 +40,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_drawing(draw=self.draw, points=self.points)
-        if self.mode not in _MODES:
-            raise ValueError(unknown("mode", self.mode, _MODES))
+        check_mode(self.mode)
         if self.mode == "reference" and self.seed >= _REFERENCE_SEEDS:
             raise ValueError(f"seed is {self.seed}; in reference mode it must be from 0 to {_REFERENCE_SEEDS - 1}")
         if not 0.0 <= self.weights <= _MOST_WEIGHTS:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from fujimi_core.errors import unknown
 from numpy.typing import NDArray
 
 from fujimi_data.families.bulk_random import BulkRandom
@@ -14,7 +13,7 @@ from fujimi_data.families.fractaldb_instances import weighted
 from fujimi_data.families.fractaldb_reference import drawn, patch_masks, reference_places
 from fujimi_data.families.ifs_orbit import System
 from fujimi_data.families.ifs_picture import check_drawing, flipped, picture_of, played_grid
-from fujimi_data.families.keys import CLASS_STREAM, check, class_key, real
+from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, real
 from fujimi_data.threefry import Pair, derived_key, words
 
 #: Side of the picture whose lit share decides [pixels].
@@ -75,8 +74,7 @@ def render(
     """
     check(seed=seed, category=category, instance=instance, pixels=pixels)
     check_drawing(draw="patch", points=points)
-    if mode not in ("default", "reference"):
-        raise ValueError(unknown("mode", mode, ("default", "reference")))
+    check_mode(mode)
     recipe = Recipe(seed=seed, points=points, maps=maps, sigma=sigma, delta=delta, fill_rate=fill_rate)
     if mode == "reference":
         numbers = BulkRandom.of_python((instance << 32) + category)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fujimi_data.compiled import compiled
 from fujimi_data.families.perlin import pnoise1
 from fujimi_data.families.polyline import Inks, draw_closed_polyline
-from fujimi_data.threefry import fill_words
+from fujimi_data.threefry import Pair, fill_words
 
 #: Noise is taken at places from 0 to this.
 NOISE_SPAN = 10_000.0
@@ -54,6 +54,26 @@ class Orbits(NamedTuple):
     scale: float
 
 
+class Drawing(NamedTuple):
+    """A picture of orbits that is to be drawn.
+
+    Args:
+        orbits: Their shape.
+        inks: Of each orbit: greys of 8 bits, or colours of 32.
+        key: Of the random words.
+        stream: Which sequence of the key.
+        first: Pair of words for the first vertex of the first orbit.
+        background: Ink of what is not drawn.
+    """
+
+    orbits: Orbits
+    inks: Inks
+    key: Pair
+    stream: int
+    first: int
+    background: int
+
+
 class _Ring(NamedTuple):
     """What the vertices have, each array of shape (vertices,)."""
 
@@ -65,6 +85,14 @@ class _Ring(NamedTuple):
     wave_2: _Floats
     column: NDArray[np.int32]
     row: NDArray[np.int32]
+
+
+def draw(drawing: Drawing, pixels: int) -> NDArray[np.uint8]:
+    """Draw a picture, shape (pixels, pixels), or (pixels, pixels, 3) if the inks are colours."""
+    picture = np.full((pixels, pixels), drawing.background, dtype=drawing.inks.dtype)
+    stream, first = np.uint32(drawing.stream), np.uint32(drawing.first)
+    draw_orbits(picture, drawing.orbits, drawing.inks, *drawing.key, stream, first)
+    return picture if picture.dtype == np.uint8 else colours_of(picture)
 
 
 @compiled

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fujimi_data.compiled import compiled
 from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
+from fujimi_data.families.orbits import NOISE_SPAN, Drawing, Orbits, draw, draw_orbits_at
 from fujimi_data.families.polyline import Inks
 from fujimi_data.families.program import Program
 from fujimi_data.threefry import Pair, words
@@ -103,14 +103,27 @@ def render(
             raise ValueError("colour is True; it must be False in reference mode")
         _check_even(pixels)
         return PROGRAM.picture(seed=seed, category=category, instance=instance, pixels=pixels)
+    return draw(
+        drawing(seed=seed, category=category, instance=instance, pixels=pixels, colour=colour, scaled=scaled), pixels
+    )
+
+
+def drawing(
+    *, seed: int, category: int, instance: int, pixels: int, colour: bool = False, scaled: bool = True
+) -> Drawing:
+    """What ``render`` draws in default mode."""
     key = class_key(seed, category)
     contours = contours_of(key)
     canvas = CANVAS if scaled else pixels
     view, inks = view_of(contours, key, instance, canvas=canvas, colour=colour)
-    picture = np.full((pixels, pixels), _WHITE if colour else 255, dtype=inks.dtype)
-    orbits = orbits_of(contours, view, scale=pixels / canvas)
-    draw_orbits(picture, orbits, inks, *key, np.uint32(instance), np.uint32(_VIEW_PAIRS + contours.polygons))
-    return colours_of(picture) if colour else picture
+    return Drawing(
+        orbits=orbits_of(contours, view, scale=pixels / canvas),
+        inks=inks,
+        key=key,
+        stream=instance,
+        first=_VIEW_PAIRS + contours.polygons,
+        background=_WHITE if colour else 255,
+    )
 
 
 def reference_pictures(

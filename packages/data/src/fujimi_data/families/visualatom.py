@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
-from fujimi_data.families.orbits import NOISE_SPAN, Orbits, colours_of, draw_orbits, draw_orbits_at
+from fujimi_data.families.orbits import NOISE_SPAN, Drawing, Orbits, draw, draw_orbits_at
 from fujimi_data.families.polyline import Inks
 from fujimi_data.families.program import Program
 from fujimi_data.threefry import Pair, words
@@ -96,14 +96,27 @@ def render(
         if colour:
             raise ValueError("colour is True; it must be False in reference mode")
         return PROGRAM.picture(seed=seed, category=category, instance=instance, pixels=pixels)
+    return draw(
+        drawing(seed=seed, category=category, instance=instance, pixels=pixels, colour=colour, scaled=scaled), pixels
+    )
+
+
+def drawing(
+    *, seed: int, category: int, instance: int, pixels: int, colour: bool = False, scaled: bool = True
+) -> Drawing:
+    """What ``render`` draws in default mode."""
     key = class_key(seed, category)
     atom = atom_of(key)
     canvas = CANVAS if scaled else pixels
     view, inks = view_of(atom, key, instance, canvas=canvas, colour=colour)
-    picture = np.zeros((pixels, pixels), dtype=inks.dtype)
-    orbits = orbits_of(atom, view, scale=pixels / canvas)
-    draw_orbits(picture, orbits, inks, *key, np.uint32(instance), np.uint32(1 + atom.orbits))
-    return colours_of(picture) if colour else picture
+    return Drawing(
+        orbits=orbits_of(atom, view, scale=pixels / canvas),
+        inks=inks,
+        key=key,
+        stream=instance,
+        first=1 + atom.orbits,
+        background=0,
+    )
 
 
 def reference_pictures(
