@@ -154,8 +154,10 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
         ("model", "drop_path", 2, "model: drop_path is 2"),
         ("data", "classes", 0, "data: classes is 0; at least 1 is needed"),
         ("data", "sequence", 5, "is of pictures; change one of them"),
+        ("data", "mix", True, 'data: mix is as a recipe says, but augment is "none"'),
+        ("data", "repeats", 0, "data: repeats"),
         ("data", "cache", "node", "data: cache is for pictures that are drawn, but source is 'shards'"),
-        ("data", "order", "random", "Unknown data.order: 'random'. Known: lanes, shuffle."),
+        ("data", "order", "random", "Unknown data.order: 'random'. Known: lanes, sequential, shuffle."),
         ("data", "seed", -1, "data: seed is -1"),
         ("model", "channels", 1, "data.colour gives 3 channels, but model.channels is 1"),
         ("optimizer", "betas", [0.9, 1], "optimizer: betas are (0.9, 1.0); each must be at least 0 and below 1"),
@@ -203,6 +205,12 @@ def test_job_of_tokens_needs_neither_classes_nor_pixels_that_a_patch_divides(tok
 def test_size_of_tokens_below_one_is_refused(token_table: dict[str, Any], key: str, value: int) -> None:
     token_table["data"][key] = value
     assert f"data: {key} is {value}; at least 1 is needed" in refusal(token_table)
+
+
+@pytest.mark.parametrize(("key", "value"), [("mix", True), ("repeats", 3)])
+def test_tokens_are_neither_mixed_nor_repeated(token_table: dict[str, Any], key: str, value: object) -> None:
+    token_table["data"][key] = value
+    assert "data: mix and repeats are of pictures, but family 'tokens'" in refusal(token_table)
 
 
 @pytest.mark.parametrize("key", ["sequence", "vocabulary"])

@@ -1,14 +1,17 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fujimi_core.job import SampleOrder
 from fujimi_core.offers import Generator
+from fujimi_data.augment.mix import Mixing, mix_pictures, soft_labels
 from fujimi_data.augment.recipes import recipe
 from fujimi_data.errors import ShardError
-from fujimi_data.loader import BatchLoader
-from fujimi_data.order import Order, batch_indices
+from fujimi_data.loader import Batch, BatchLoader
+from fujimi_data.order import batch_indices
 from fujimi_data.packing import pack
 from fujimi_data.shards.dataset import ShardDataset
 from numpy.typing import NDArray
@@ -88,7 +91,7 @@ def colour_squares(*, seed: int, category: int, instance: int, pixels: int) -> N
 def test_colours_come_in_planes(tmp_path: Path) -> None:
     make(Generator(name="squares", summary="", render=colour_squares), tmp_path)
     dataset = ShardDataset(tmp_path)
-    with BatchLoader(dataset, seed=0, global_batch=12, order=Order.SEQUENTIAL) as loader:
+    with BatchLoader(dataset, seed=0, global_batch=12, order=SampleOrder.SEQUENTIAL) as loader:
         pictures, _ = next(loader)
     assert pictures.shape == (12, 3, 16, 16)
     assert all(np.array_equal(pictures[n].transpose(1, 2, 0), dataset[n].picture) for n in range(12))
@@ -120,3 +123,67 @@ def test_pictures_of_different_shapes_need_an_augmentation(tmp_path: Path) -> No
     evaluated = replace(recipe("evaluate").augmentation, pixels=18)
     with BatchLoader(dataset, seed=0, global_batch=3, augmentation=evaluated) as loader:
         assert next(loader).pictures.shape == (3, 18, 18)
+
+
+def alone(directory: Path, **options: Any) -> Batch:
+    """Third batch of 24 of one rank."""
+    with BatchLoader(ShardDataset(directory, on_error="skip"), seed=5, global_batch=24, step=2, **options) as loader:
+        return next(loader)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("world_size", [1, 4])
+def test_pairs_are_mixed_at_last_the_same_on_any_ranks(directory: Path, threads: int, world_size: int) -> None:
+    pictures, classes = alone(directory)
+    mix = Mixing(group=4).draw(seed=5, first=48, samples=24, rows=pictures.shape[1], columns=pictures.shape[2])
+    mix_pictures(pictures, mix)
+    mixing = Mixing(group=4, smoothing=0.2)
+    sharing = {"seed": 5, "global_batch": 24, "world_size": world_size, "step": 2, "threads": threads}
+    batches = []
+    for rank in range(world_size):
+        with BatchLoader(ShardDataset(directory), **sharing, rank=rank, mixing=mixing, classes=4) as loader:
+            batches.append(next(loader))
+    assert np.array_equal(np.concatenate([batch.pictures for batch in batches]), pictures)
+    labels = np.concatenate([batch.labels for batch in batches])
+    assert labels.dtype == np.float32
+    assert np.array_equal(labels, soft_labels(classes, mix, classes=4, smoothing=0.2))
+    assert (labels.argmax(axis=1) != classes).any()
+
+
+def test_partner_of_a_damaged_picture_stays_as_it_is(directory: Path) -> None:
+    path = directory / "shard-00001.tar"
+    content = bytearray(path.read_bytes())
+    content[600] ^= 1
+    path.write_bytes(content)
+    plain = alone(directory)
+    mixed = alone(directory, mixing=Mixing(mixup=0.8, cutmix=0.0, group=2), classes=4)
+    assert len(plain.labels) == len(mixed.labels) == 22
+    order = batch_indices(samples=12, seed=5, step=2, global_batch=24).tolist()
+    (damaged,) = ShardDataset(directory, on_error="skip").read(np.arange(12)).damages
+    partners = [place ^ 1 for place, number in enumerate(order) if number == damaged]
+    kept = [place for place, number in enumerate(order) if number != damaged]
+    whole = [kept.index(place) for place in partners if place in kept]
+    assert whole
+    assert np.array_equal(mixed.pictures[whole], plain.pictures[whole])
+    assert np.array_equal(mixed.labels[whole].argmax(axis=1), plain.labels[whole])
+    assert not np.array_equal(mixed.pictures, plain.pictures)
+
+
+def test_each_sample_is_repeated_and_augmented_anew(directory: Path) -> None:
+    augmentation = replace(recipe("fdsl-pretrain").augmentation, pixels=24)
+    pictures, labels = alone(directory, augmentation=augmentation, repeats=3)
+    assert labels.tolist() == labels[:8].tolist() * 3
+    assert not np.array_equal(pictures[:8], pictures[8:16])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"mixing": Mixing()}, "give classes"),
+        ({"mixing": Mixing(), "classes": 4, "world_size": 3}, "a multiple of 6"),
+        ({"repeats": 3}, "divide the global batch of 4"),
+    ],
+)
+def test_mixing_and_repeats_that_cannot_be_are_refused(directory: Path, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        BatchLoader(ShardDataset(directory), seed=0, global_batch=4, **options)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from fujimi_data.order import Order, batch_indices, laned, permuted
+from fujimi_core.job import SampleOrder
+from fujimi_data.order import batch_indices, laned, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,14 +86,14 @@ def test_a_lane_reads_blocks_of_neighbours_in_random_order() -> None:
 @settings(deadline=None, max_examples=100)
 @given(
     samples=st.integers(1, 400),
-    order=st.sampled_from(list(Order)),
+    order=st.sampled_from(list(SampleOrder)),
     batch=st.integers(1, 40),
     world_sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     steps=st.tuples(st.integers(0, 12), st.integers(0, 12)),
     seed=st.integers(0, 9),
 )
 def test_runs_go_on_with_any_world_size_in_any_order(
-    samples: int, order: Order, batch: int, world_sizes: tuple[int, int], steps: tuple[int, int], seed: int
+    samples: int, order: SampleOrder, batch: int, world_sizes: tuple[int, int], steps: tuple[int, int], seed: int
 ) -> None:
     seen: list[int] = []
     for world_size, first, count in ((world_sizes[0], 0, steps[0]), (world_sizes[1], *steps)):
@@ -112,8 +113,37 @@ def test_runs_go_on_with_any_world_size_in_any_order(
     assert all(len(set(epoch)) == len(epoch) for epoch in epochs)
 
 
+@given(
+    samples=st.integers(1, 60),
+    distinct=st.integers(1, 12),
+    repeats=st.integers(1, 4),
+    order=st.sampled_from(list(SampleOrder)),
+    world_sizes=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    seed=st.integers(0, 3),
+)
+def test_repeats_are_in_one_batch_and_no_sample_is_lost(
+    samples: int, distinct: int, repeats: int, order: SampleOrder, world_sizes: tuple[int, int], seed: int
+) -> None:
+    batch = distinct * repeats
+    sharing = {"samples": samples, "seed": seed, "order": order}
+    for step in range(5):
+        world_size = min(world_sizes[step > 2], batch)
+        once = batch_indices(step=step, global_batch=distinct, **sharing)
+        parts = [
+            batch_indices(step=step, global_batch=batch, repeats=repeats, rank=rank, world_size=world_size, **sharing)
+            for rank in range(world_size)
+        ]
+        assert np.concatenate(parts).tolist() == once.tolist() * repeats
+
+
+def test_repeats_that_do_not_divide_the_batch_are_refused() -> None:
+    for repeats in (0, 3):
+        with pytest.raises(ValueError, match=rf"repeats is {repeats}; .* divide the global batch of 8"):
+            batch_indices(samples=10, seed=0, step=0, global_batch=8, repeats=repeats)
+
+
 def test_samples_in_sequential_order_come_as_they_lie() -> None:
-    read = batch_indices(samples=10, seed=3, step=1, global_batch=8, order=Order.SEQUENTIAL)
+    read = batch_indices(samples=10, seed=3, step=1, global_batch=8, order=SampleOrder.SEQUENTIAL)
     assert read.tolist() == [8, 9, 0, 1, 2, 3, 4, 5]
 
 

@@ -7,13 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from fujimi_core.errors import JobError
 from fujimi_core.job import from_table
+from fujimi_core.mesh import Mesh
 from fujimi_core.offers import Model
 from fujimi_core.workload import Collective, Kernel, Workload
 from fujimi_parallel import offload
+from fujimi_parallel.capture.recorder import Recorder
+from fujimi_parallel.world import World
 from fujimi_train.capture import capture
+from fujimi_train.data import next_batch, open_loader
 from fujimi_train.plugin import fujimi_models
+from fujimi_train.program import Program
 
 RECORDER = Path(__file__).with_name("record_ranks.py")
 VIT_TINY = next(model for model in fujimi_models() if model.name == "vit_tiny")
@@ -263,6 +269,25 @@ def test_activations_outside_go_there_and_come_back(make_job, tiny, monkeypatch)
 
 def test_steps_are_captured_the_same_each_time(make_job, tiny):
     assert capture(make_job(), tiny, ranks=64) == capture(make_job(), tiny, ranks=64)
+
+
+def test_step_of_a_job_that_mixes_is_captured_as_it_is_done(make_job, tiny, plugins, dataset):
+    job = make_job(data={"augment": "deit", "mix": True}, train={"global_batch": 6, "batch_per_rank": None})
+    mesh = Mesh.of(dp=1)
+    with open_loader(job, reader=0, readers=1, first_step=0) as loader, Recorder(mesh) as recorder:
+        program = Program(job, tiny, World(rank=0, mesh=mesh), device=torch.device("cpu"))
+        samples, labels = (torch.from_numpy(array) for array in next_batch(loader, job))
+        for number in range(2):
+            recorder.restart()
+            program.step(number, samples, labels)
+    (role,) = capture(job, tiny, ranks=1).roles
+    assert [named_kernel(event) for event in role.events] == [named_kernel(event) for event in recorder.events]
+    (plain,) = capture(make_job(train={"global_batch": 6, "batch_per_rank": None}), tiny, ranks=1).roles
+    assert [named_kernel(event) for event in role.events] != [named_kernel(event) for event in plain.events]
+
+
+def named_kernel(event):
+    return event.op, event.shapes
 
 
 def test_batch_that_does_not_divide_is_refused(make_job, tiny):

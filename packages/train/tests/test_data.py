@@ -216,3 +216,37 @@ def test_augmented_pictures_have_the_size_of_the_job_and_depend_on_seed_and_plac
     assert np.array_equal(batches[0], np.concatenate(batches[1:]))
     with pytest.raises(JobError, match=r"job 'test': Unknown data\.augment: 'diet'\. Known: .*Did you mean 'deit'"):
         open_loader(make_job(data={"augment": "diet"}), **ALONE, first_step=0)
+
+
+def test_mixed_pictures_have_shares_of_classes_as_labels_whatever_the_readers(make_job, dataset):
+    train = {"global_batch": 12, "batch_per_rank": None, "label_smoothing": 0.1}
+    job = make_job(data={"augment": "deit", "mix": True, "repeats": 3, "pixels": 32}, train=train)
+    batches = []
+    for reader, readers in ((0, 1), (0, 3), (1, 3), (2, 3)):
+        with open_loader(job, reader=reader, readers=readers, first_step=2) as loader:
+            batches.append(next_batch(loader, job))
+    pictures, labels = batches[0]
+    assert np.array_equal(pictures, np.concatenate([batch.pictures for batch in batches[1:]]))
+    assert np.array_equal(labels, np.concatenate([batch.labels for batch in batches[1:]]))
+    assert (labels.shape, labels.dtype) == ((12, 3), np.float32)
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
+    # smoothing is the loss's: a class that neither picture has gets nothing
+    assert (labels == 0).any(axis=1).all()
+    with open_loader(make_job(data={"augment": "deit", "repeats": 3}, train=train), **ALONE, first_step=2) as loader:
+        once = next_batch(loader, job).labels
+    assert once.tolist() == once[:4].tolist() * 3
+    assert all(shares[label] > 0 for shares, label in zip(labels, once, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("data", "batch", "match"),
+    [
+        ({"augment": "cifar", "mix": True}, 6, "recipe 'cifar' mixes no pictures; data.augment may be deit, fdsl-pre"),
+        ({"augment": "deit", "mix": True}, 3, "a global batch of 3 on 1 ranks is not of pairs; .* a multiple of 2"),
+        ({"repeats": 4}, 6, "repeats is 4; it must be at least 1 and divide the global batch of 6"),
+    ],
+)
+def test_batches_that_cannot_be_mixed_or_repeated_are_refused(make_job, dataset, data, batch, match):
+    job = make_job(data=data, train={"global_batch": batch, "batch_per_rank": None})
+    with pytest.raises(JobError, match=f"job 'test': .*{match}"):
+        open_loader(job, **ALONE, first_step=0)

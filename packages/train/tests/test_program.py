@@ -97,6 +97,16 @@ def test_summary_is_the_loss_the_norm_of_all_gradients_and_what_ranks_say(make_j
     assert all(torch.equal(piece.values, model.get_parameter(piece.name)) for piece in program.pieces)
 
 
+def test_labels_that_are_shares_have_the_loss_of_their_means(make_job, tiny):
+    job = make_job(train={"label_smoothing": 0.1})
+    program = Program(job, tiny, ALONE, device=CPU)
+    pictures, labels = batch()
+    others = (labels + 1) % 3
+    losses = [program.gradients(0, pictures, each)[0] for each in (labels, others)]
+    shares = 0.25 * F.one_hot(labels, 3) + 0.75 * F.one_hot(others, 3)
+    torch.testing.assert_close(program.gradients(0, pictures, shares)[0], 0.25 * losses[0] + 0.75 * losses[1])
+
+
 def test_normalised_pictures_lie_between_minus_one_and_one():
     grey = torch.tensor([0, 255, 127], dtype=torch.uint8).reshape(1, 1, 3)
     x = normalise(grey, channels=2)

@@ -89,12 +89,15 @@ class PictureCache(StrEnum):
 
 
 class SampleOrder(StrEnum):
-    """In which order samples are read; another one in each epoch."""
+    """In which order an epoch's samples are read."""
 
-    #: A permutation of all.
+    #: Each sample may come at any place: a permutation of all, another one in each epoch.
     SHUFFLE = "shuffle"
-    #: Neighbours one after the other, of as many places at a time as a batch has samples: for slow file systems.
+    #: Each place in a global batch reads blocks of 64 neighbours, in random order, one sample a step: for file systems
+    #: that seek slowly. A batch still has samples of as many blocks as it has places.
     LANES = "lanes"
+    #: As they lie.
+    SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,8 @@ class DataSpec:
         order: Of the samples.
         augment: Published recipe that pictures go through, which brings them to ``pixels``; ``none``: they stay as
             they are.
+        mix: Whether pairs of pictures, and their labels, are mixed as that recipe says: Mixup and CutMix.
+        repeats: How often each picture is in its batch, augmented anew each time; the number divides the global batch.
         sequence: Tokens of a sample.
         vocabulary: Of tokens, how many different ones there are.
     """
@@ -135,6 +140,8 @@ class DataSpec:
     cache_dir: str = "$TMPDIR"
     order: SampleOrder = SampleOrder.SHUFFLE
     augment: str = "none"
+    mix: bool = False
+    repeats: int = 1
     sequence: int | None = None
     vocabulary: int | None = None
 
@@ -148,8 +155,12 @@ class DataSpec:
         for name in sizes[other]:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} is of {other}, but family {self.family!r} is of {kind}; change one of them")
-        at_least(self, 1, *needed, "pixels")
+        at_least(self, 1, *needed, "pixels", "repeats")
         within(self, 0, 2**63 - 1, "seed")
+        if self.is_tokens and (self.mix or self.repeats > 1):
+            raise ValueError(f"mix and repeats are of pictures, but family {self.family!r} is of tokens")
+        if self.mix and self.augment == "none":
+            raise ValueError('mix is as a recipe says, but augment is "none"; name one, such as augment = "deit"')
         if self.source is PictureSource.GENERATOR and (self.is_tokens or self.is_packed):
             raise ValueError(f"source is {self.source.value!r}, but family {self.family!r} has no generator")
         if self.cache is PictureCache.NODE and self.source is not PictureSource.GENERATOR:

@@ -1,9 +1,11 @@
 """Formula-driven pictures, tar shards, files of tokens, order and loaders of Fujimi."""
 
+from fujimi_core.job import SampleOrder
+
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.generation import Generation, generate, recipe_of
 from fujimi_data.loader import Batch, BatchLoader
-from fujimi_data.order import Order, batch_indices, permuted
+from fujimi_data.order import batch_indices, permuted
 from fujimi_data.part import Part
 from fujimi_data.shards.codecs import Codec
 from fujimi_data.shards.dataset import ShardDataset
@@ -20,11 +22,11 @@ __all__ = [
     "Damage",
     "Generation",
     "Manifest",
-    "Order",
     "Part",
     "Picture",
     "Recipe",
     "Sample",
+    "SampleOrder",
     "ShardDataset",
     "ShardError",
     "Source",

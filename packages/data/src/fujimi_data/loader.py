@@ -5,18 +5,21 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from fujimi_core.job import SampleOrder
 from numpy.typing import NDArray
 
 from fujimi_data.errors import Damage
-from fujimi_data.order import Order, batch_indices
+from fujimi_data.order import batch_indices
 from fujimi_data.source import Source
 
 if TYPE_CHECKING:
     # numba takes longer to import than the rest together
+    from fujimi_data.augment.mix import Mixing
     from fujimi_data.augment.pipeline import Augmentation
 
 
@@ -25,11 +28,12 @@ class Batch(NamedTuple):
 
     Args:
         pictures: Shape (batch, rows, columns), or (batch, 3, rows, columns) in colour.
-        labels: Classes, shape (batch,).
+        labels: Classes, shape (batch,); of pictures that were mixed the share of each class, float32 of shape
+            (batch, classes).
     """
 
     pictures: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +67,11 @@ class BatchLoader:
         order: Of the samples.
         augmentation: What pictures go through; without, they must have one shape. What it does to a sample depends on
             the seed, the sample and its place in the order, not on threads or ranks.
+        mixing: How pairs of pictures, and their labels, are mixed at last; the batch of each rank must be even then.
+            A picture whose partner is damaged stays as it is.
+        classes: How many there are; needed for the labels of mixed pictures.
+        repeats: How often each sample is in its batch, augmented anew (repeated augmentation); the number divides
+            ``global_batch``.
 
     Raises:
         ValueError: If a number is out of range, or there are more ranks than samples in a batch.
@@ -79,16 +88,27 @@ class BatchLoader:
         step: int = 0,
         ahead: int = 2,
         threads: int | None = None,
-        order: Order = Order.SHUFFLE,
+        order: SampleOrder = SampleOrder.SHUFFLE,
         augmentation: "Augmentation | None" = None,
+        mixing: "Mixing | None" = None,
+        classes: int | None = None,
+        repeats: int = 1,
     ) -> None:
         threads = min(8, len(os.sched_getaffinity(0))) if threads is None else threads
         if threads < 1 or ahead < 0:
             raise ValueError(f"threads {threads}, ahead {ahead}: at least 1 and 0 are needed")
+        if mixing is not None and classes is None:
+            raise ValueError("mixing makes labels of shares of classes: give classes, the number of them")
+        if mixing is not None and global_batch % (2 * world_size):
+            raise ValueError(
+                f"a global batch of {global_batch} on {world_size} ranks is not of pairs; mixing needs a multiple of "
+                f"{2 * world_size}"
+            )
         self.step = step
         #: What is wrong with the samples that were left out.
         self.skipped: list[Damage] = []
         self._order, self._augmentation = order, augmentation
+        self._mixing, self._classes, self._repeats = mixing, classes, repeats
         self._source = source
         self._seed, self._global_batch = seed, global_batch
         self._rank, self._world_size = rank, world_size
@@ -145,30 +165,55 @@ class BatchLoader:
             rank=self._rank,
             world_size=self._world_size,
             order=self._order,
+            repeats=self._repeats,
         )
 
     def _begin(self, pool: ThreadPoolExecutor, step: int) -> _Pending:
         indices = self._indices(step)
-        batch = Batch(
-            pictures=np.empty((len(indices), *self._picture_shape()), dtype=np.uint8),
-            labels=np.empty(len(indices), dtype=np.int64),
-        )
-        parts = range(min(self._threads, len(indices)))
-        slices = [slice(part, None, len(parts)) for part in parts]
+        labels: NDArray[np.int64] | NDArray[np.float32] = np.empty(len(indices), dtype=np.int64)
+        if self._mixing is not None:
+            labels = np.empty((len(indices), self._classes or 0), dtype=np.float32)
+        pictures = np.empty((len(indices), *self._picture_shape()), dtype=np.uint8)
+        batch = Batch(pictures=pictures, labels=labels)
         first = step * self._global_batch + self._rank * self._global_batch // self._world_size
-        return _Pending(batch=batch, parts=[pool.submit(self._read, indices, batch, part, first) for part in slices])
+        parts = [pool.submit(self._fill, indices, batch, rows, first) for rows in _parts(len(indices), self._threads)]
+        return _Pending(batch=batch, parts=parts)
 
-    def _read(self, indices: NDArray[np.int64], batch: Batch, part: slice, first: int) -> dict[int, Damage]:
+    def _fill(self, indices: NDArray[np.int64], batch: Batch, rows: range, first: int) -> dict[int, Damage]:
         """Fill some rows of a batch whose first sample has a place in the endless order."""
-        rows = range(len(indices))[part]
+        own = slice(rows.start, rows.stop)
+        classes = np.zeros(len(rows), dtype=np.int64)
         damages = {}
-        for row, (pixels, label) in zip(rows, self._source.pictures(indices[part]), strict=True):
+        for row, (pixels, label) in zip(rows, self._source.pictures(indices[own]), strict=True):
             if isinstance(pixels, Damage):
                 damages[row] = pixels
             else:
                 self._write(pixels, batch.pictures[row], position=first + row, number=int(indices[row]))
-                batch.labels[row] = label
+                classes[row - rows.start] = label
+        if self._mixing is None:
+            batch.labels[own] = classes
+            return damages
+        pictures, damaged = batch.pictures[own], [row - rows.start for row in damages]
+        batch.labels[own] = self._mixed(self._mixing, pictures, classes, damaged, position=first + rows.start)
         return damages
+
+    def _mixed(
+        self,
+        mixing: "Mixing",
+        pictures: NDArray[np.uint8],
+        classes: NDArray[np.int64],
+        damaged: list[int],
+        *,
+        position: int,
+    ) -> NDArray[np.float32]:
+        """Mix pairs of pictures that follow each other, in place; returns the shares of the classes."""
+        from fujimi_data.augment.mix import mix_pictures, soft_labels
+
+        rows, columns = pictures.shape[-2:]
+        mix = mixing.draw(seed=self._seed, first=position, samples=len(pictures), rows=rows, columns=columns)
+        mix = mix.without(damaged) if damaged else mix
+        mix_pictures(pictures, mix)
+        return soft_labels(classes, mix, classes=self._classes or 0, smoothing=mixing.smoothing)
 
     def _write(self, pixels: NDArray[np.uint8], row: NDArray[np.uint8], *, position: int, number: int) -> None:
         if (pixels.ndim == 3) != (row.ndim == 3):
@@ -203,3 +248,13 @@ class BatchLoader:
         self.skipped += [damages[row] for row in sorted(damages)]
         kept = np.setdiff1d(np.arange(len(batch.labels)), list(damages))
         return Batch(pictures=batch.pictures[kept], labels=batch.labels[kept])
+
+
+def _parts(count: int, threads: int) -> list[range]:
+    """Rows of a batch for each thread: whole pairs, but for the last row of an odd batch.
+
+    >>> _parts(7, 3)
+    [range(0, 2), range(2, 4), range(4, 7)]
+    """
+    bounds = [2 * (count * part // threads // 2) for part in range(threads)] + [count]
+    return [range(start, end) for start, end in pairwise(bounds) if start < end]

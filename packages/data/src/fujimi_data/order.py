@@ -1,10 +1,10 @@
 """Order of samples: another permutation in each epoch, without memory."""
 
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 from fujimi_core.errors import unknown
+from fujimi_core.job import SampleOrder
 from numpy.typing import NDArray
 
 # Samples that lie together and are read one after the other in lane order: about a megabyte of pictures, which is
@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 _BLOCK = 64
 _MOST = 2**52
 _Words = NDArray[np.uint64]
-
-
-class Order(StrEnum):
-    """In which order an epoch's samples come."""
-
-    #: Each sample may come at any place: a permutation of all.
-    SHUFFLE = "shuffle"
-    #: Each place in a global batch reads blocks of 64 neighbours, in random order, one sample a step: for file systems
-    #: that seek slowly. A batch still has samples of as many blocks as it has places.
-    LANES = "lanes"
-    #: As they lie.
-    SEQUENTIAL = "sequential"
 
 
 def permuted(positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -88,13 +76,14 @@ def batch_indices(
     global_batch: int,
     rank: int = 0,
     world_size: int = 1,
-    order: Order = Order.SHUFFLE,
+    order: SampleOrder = SampleOrder.SHUFFLE,
+    repeats: int = 1,
 ) -> NDArray[np.int64]:
     """Samples that one rank reads in one step.
 
     All steps together are one endless stream, epoch after epoch, cut into global batches: step s has the positions from
-    ``s * global_batch`` on, and its ranks parts of them that differ by one sample at most. So seed and step are all the
-    state there is, and a run can go on with any other number of ranks.
+    ``s * global_batch / repeats`` on, and its ranks parts of them that differ by one sample at most. So seed and step
+    are all the state there is, and a run can go on with any other number of ranks.
 
     >>> batch_indices(samples=10, seed=0, step=2, global_batch=4, rank=1, world_size=2)
     array([6, 8])
@@ -107,12 +96,17 @@ def batch_indices(
         rank: Of the reader.
         world_size: Readers that share a batch.
         order: Of an epoch.
+        repeats: How often each sample is in its batch, as far apart as can be; the number divides ``global_batch``.
 
     Returns:
         Numbers of samples: ``global_batch / world_size``, where that is whole.
 
     Raises:
         ValueError: If a number is out of range, or there are more ranks than samples in a batch.
+
+    Source:
+        E. Hoffer et al., "Augment your batch: improving generalization through instance repetition", CVPR 2020, for
+        repeats.
     """
     if not 1 <= samples <= _MOST or step < 0 or global_batch < 1 or seed < 0:
         raise ValueError(
@@ -123,27 +117,30 @@ def batch_indices(
         raise ValueError(f"rank {rank} of {world_size}; ranks count from 0")
     if global_batch < world_size:
         raise ValueError(f"a global batch of {global_batch} leaves nothing to some of {world_size} ranks")
-    first, end = (step * global_batch + share * global_batch // world_size for share in (rank, rank + 1))
-    parts = []
-    while first < end:
-        epoch, position = divmod(first, samples)
-        length = min(end - first, samples - position)
-        positions = np.arange(position, position + length, dtype=np.int64)
-        parts.append(_ordered(order, positions, samples=samples, seed=seed, epoch=epoch, lanes=global_batch))
-        first += length
-    return np.concatenate(parts)
+    if repeats < 1 or global_batch % repeats:
+        raise ValueError(f"repeats is {repeats}; it must be at least 1 and divide the global batch of {global_batch}")
+    distinct = global_batch // repeats
+    first, end = (share * global_batch // world_size for share in (rank, rank + 1))
+    epoch, start = divmod(step * distinct, samples)
+    positions = start + np.arange(first, end, dtype=np.int64) % distinct
+    indices = np.empty_like(positions)
+    for later in range(int(positions.min()) // samples, int(positions.max()) // samples + 1):
+        chosen = positions // samples == later
+        within = positions[chosen] - later * samples
+        indices[chosen] = _ordered(order, within, samples=samples, seed=seed, epoch=epoch + later, lanes=distinct)
+    return indices
 
 
 def _ordered(
-    order: Order, positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int, lanes: int
+    order: SampleOrder, positions: NDArray[np.int64], *, samples: int, seed: int, epoch: int, lanes: int
 ) -> NDArray[np.int64]:
-    if order == Order.SHUFFLE:
+    if order == SampleOrder.SHUFFLE:
         return permuted(positions, samples=samples, seed=seed, epoch=epoch)
-    if order == Order.LANES:
+    if order == SampleOrder.LANES:
         return laned(positions, samples=samples, seed=seed, epoch=epoch, lanes=lanes)
-    if order == Order.SEQUENTIAL:
+    if order == SampleOrder.SEQUENTIAL:
         return positions
-    raise ValueError(unknown("order", order, list(Order)))
+    raise ValueError(unknown("order", order, list(SampleOrder)))
 
 
 @lru_cache(maxsize=16)

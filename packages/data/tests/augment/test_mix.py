@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fujimi_data.augment.draws import MIX, group_key, uniform
-from fujimi_data.augment.mix import Mix, Mixing, beta, blend, cut, cut_box, mix_pictures, soft_labels
+from fujimi_data.augment.mix import Mix, Mixing, beta, cut_box, mix_pictures, soft_labels
 from numpy.typing import NDArray
 
 KEYS = [group_key(seed=0, group=group) for group in range(4000)]
@@ -131,18 +131,17 @@ def test_pictures_are_mixed_as_in_timm(shape: tuple[int, ...]) -> None:
     assert np.array_equal(mixed, slowly_mixed(pictures, mix))
 
 
-def test_to_cut_here_and_blend_elsewhere_comes_to_the_same() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (16, 9, 11), dtype=np.uint8)
-    mix = Mixing(group=2).draw(seed=1, first=0, samples=16, rows=9, columns=11)
-    assert mix.boxes.any()
-    assert (mix.weights < 1).any()
-    expected = slowly_mixed(pictures, mix)
-
-    cut(pictures, mix)
-    numbers = pictures.astype(np.float32)
-    blended = blend(numbers, numbers[mix.partners], mix.weights[:, None, None])
-
-    assert np.abs(blended - expected).max() <= 0.5001
+def test_what_is_left_out_stays_as_it_is_with_its_partner() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 9, 11), dtype=np.uint8)
+    mix = Mixing(group=2).draw(seed=1, first=0, samples=8, rows=9, columns=11)
+    mixed, some_mixed = pictures.copy(), pictures.copy()
+    mix_pictures(mixed, mix)
+    mix_pictures(some_mixed, mix.without([3, 4]))
+    alone = [2, 3, 4, 5]
+    assert np.array_equal(some_mixed[alone], pictures[alone])
+    assert np.array_equal(some_mixed[[0, 1, 6, 7]], mixed[[0, 1, 6, 7]])
+    targets = soft_labels(np.arange(8), mix.without([3, 4]), classes=8, smoothing=0.0)
+    assert np.array_equal(targets[alone], np.eye(8)[alone])
 
 
 def test_labels_are_shared_out_and_smoothed_as_in_timm() -> None:

@@ -13,6 +13,13 @@ def test_every_recipe_fills_a_row_and_says_where_it_is_from(name: str) -> None:
     assert recipe(name).source
 
 
+def test_pretraining_mixes_and_repeats_as_its_script_does() -> None:
+    # scripts/pretrain.sh: --repeated-aug --mixup 0.8 --cutmix 1.0, and main.py's RASampler of three repeats
+    found = recipe("fdsl-pretrain")
+    assert (found.mixing.mixup, found.mixing.cutmix, found.mixing.smoothing, found.repeats) == (0.8, 1.0, 0.1, 3)
+    assert (recipe("evaluate").mixing, recipe("evaluate").repeats) == (None, 1)
+
+
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="'imagenet'; known: deit, fdsl-pretrain, cifar, evaluate"):
         recipe("imagenet")

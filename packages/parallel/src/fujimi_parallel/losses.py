@@ -17,17 +17,25 @@ def cross_entropy(
 
     Args:
         logits_NV: Of any leading shape; with a group, only the classes of this rank: equal, consecutive parts.
-        labels_N: Classes, of the same leading shape.
+        labels_N: Classes, of the same leading shape; or shares of each, of the shape of the logits.
         label_smoothing: Share of the target spread over all classes.
         group: Ranks that share the classes; None if this one has all.
 
     Returns:
         A scalar, the same on all ranks of the group.
 
+    Raises:
+        ValueError: If labels are shares, and ranks share the classes.
+
     Source:
         Shoeybi et al., "Megatron-LM", 2019, section 3 (the loss is fused with the shared output layer).
     """
-    logits_NV, labels_N = logits_NV.flatten(0, -2).float(), labels_N.flatten()
+    logits_NV = logits_NV.flatten(0, -2).float()
+    if labels_N.is_floating_point():
+        if group is not None:
+            raise ValueError("labels that are shares of classes need all classes, which the ranks of a group share")
+        return F.cross_entropy(logits_NV, labels_N.flatten(0, -2), label_smoothing=label_smoothing)
+    labels_N = labels_N.flatten()
     if group is None:
         return F.cross_entropy(logits_NV, labels_N, label_smoothing=label_smoothing)
     loss: torch.Tensor = _SharedCrossEntropy.apply(logits_NV, labels_N, label_smoothing, group)  # type: ignore[no-untyped-call] # torch leaves it untyped

@@ -121,7 +121,7 @@ class Network:
 
         Args:
             inputs: Samples of this rank, as many as the plan's batch; None where they are not needed.
-            labels: Their classes.
+            labels: Their classes, or shares of them.
 
         Returns:
             This rank's share of the mean loss: the sum of all shares is the mean. None where there is no last stage.

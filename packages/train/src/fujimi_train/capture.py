@@ -173,6 +173,8 @@ def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tenso
         colours = (3,) if data.colour else ()
         samples = torch.empty(batch, *colours, data.pixels, data.pixels, dtype=torch.uint8)
         labels = torch.empty(batch, dtype=torch.int64)
+        if data.mix:
+            labels = torch.empty(batch, data.classes or 0)
     network = program.network
     return samples if network.has_first else None, labels if network.has_last else None
 

@@ -12,14 +12,12 @@ import torch
 from fujimi_core.errors import JobError, unknown
 from fujimi_core.job import DataSpec, Job, PictureCache
 from fujimi_core.offers import Generator
-from fujimi_data.augment.pipeline import Augmentation
 from fujimi_data.augment.recipes import RECIPES
 from fujimi_data.errors import ShardError
 from fujimi_data.generated import GeneratedDataset
 from fujimi_data.generation import recipe_of
 from fujimi_data.loader import Batch, BatchLoader
 from fujimi_data.node_cache import NodeCache
-from fujimi_data.order import Order
 from fujimi_data.shards.codecs import Codec
 from fujimi_data.shards.dataset import ShardDataset
 from fujimi_data.shards.manifest import FILE, Manifest, load
@@ -59,11 +57,14 @@ def open_loader(job: Job, *, reader: int, readers: int, first_step: int, generat
             source,
             **sharing,
             threads=torch.get_num_threads(),
-            order=Order(spec.order.value),
-            augmentation=_augmentation(job),
+            order=spec.order,
+            repeats=spec.repeats,
+            **_augmented(job),
         )
     except ShardError as wrong:
         raise _unusable(job, wrong) from None
+    except ValueError as wrong:
+        raise JobError(f"job {job.name!r}: {wrong}") from None
 
 
 def next_batch(loader: Iterator[Batch | TokenBatch], job: Job) -> Batch | TokenBatch:
@@ -78,13 +79,27 @@ def next_batch(loader: Iterator[Batch | TokenBatch], job: Job) -> Batch | TokenB
         raise _unusable(job, wrong) from None
 
 
-def _augmentation(job: Job) -> Augmentation | None:
-    """What the job's pictures go through."""
-    if job.data.augment == "none":
-        return None
-    if job.data.augment not in RECIPES:
-        raise JobError(f"job {job.name!r}: {unknown('data.augment', job.data.augment, ['none', *RECIPES])}")
-    return replace(RECIPES[job.data.augment].augmentation, pixels=job.data.pixels)
+def _augmented(job: Job) -> dict[str, Any]:
+    """What the job's pictures go through, as a loader takes it; labels are smoothed by the loss."""
+    spec = job.data
+    if spec.augment == "none":
+        return {}
+    if spec.augment not in RECIPES:
+        raise JobError(f"job {job.name!r}: {unknown('data.augment', spec.augment, ['none', *RECIPES])}")
+    recipe = RECIPES[spec.augment]
+    augmentation = replace(recipe.augmentation, pixels=spec.pixels)
+    if not spec.mix:
+        return {"augmentation": augmentation}
+    if recipe.mixing is None:
+        mixing = ", ".join(name for name, each in RECIPES.items() if each.mixing)
+        raise JobError(
+            f"job {job.name!r}: data.mix: recipe {spec.augment!r} mixes no pictures; data.augment may be {mixing}"
+        )
+    return {
+        "augmentation": augmentation,
+        "mixing": replace(recipe.mixing, smoothing=0.0),
+        "classes": spec.classes,
+    }
 
 
 def _drawn(job: Job, generator: Generator) -> Source:

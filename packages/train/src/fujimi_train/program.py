@@ -66,7 +66,8 @@ class Program:
             number: Of the step, from 0.
             samples: Of this rank's batch: grey pictures (B, H, W), uint8, or tokens (B, T), int64. None where
                 `Network.has_first` is not.
-            labels: Their classes (B), or the tokens that follow (B, T), int64. None where `Network.has_last` is not.
+            labels: Their classes (B), or the tokens that follow (B, T), int64; of mixed pictures shares of the classes,
+                float32. None where `Network.has_last` is not.
 
         Returns:
             Mean loss over all ranks, before the step; a scalar.

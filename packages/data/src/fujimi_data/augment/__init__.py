@@ -13,7 +13,7 @@ from fujimi_data.augment.centre import CentreCrop
 from fujimi_data.augment.crop import RandomResizedCrop
 from fujimi_data.augment.erase import RandomErasing
 from fujimi_data.augment.flip import Flip
-from fujimi_data.augment.mix import Mix, Mixing, blend, cut, mix_pictures, soft_labels
+from fujimi_data.augment.mix import Mix, Mixing, mix_pictures, soft_labels
 from fujimi_data.augment.padding import PaddedCrop
 from fujimi_data.augment.pipeline import Augmentation
 from fujimi_data.augment.randaugment import RandAugment
@@ -32,8 +32,6 @@ __all__ = [
     "RandomErasing",
     "RandomResizedCrop",
     "Recipe",
-    "blend",
-    "cut",
     "mix_pictures",
     "recipe",
     "resize",

@@ -1,8 +1,8 @@
 """Mixup and CutMix: pairs of samples, and of their labels, are blended or cut together."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +92,7 @@ class Mixing:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mix:
-    """How the samples of a batch are mixed; the pictures here, or on the device.
+    """How the samples of a batch are mixed.
 
     Args:
         partners: Which sample each is mixed with, shape (batch,).
@@ -110,39 +110,23 @@ class Mix:
         """Weight of the pixels of each sample where no box is: 1 if it has one, shape (batch,)."""
         return np.where(self.boxes.any(axis=1), np.float32(1), self.shares)
 
-
-def cut(pictures: _Bytes, mix: Mix) -> None:
-    """Exchange the boxes of pairs in place; what is blended is left alone, for the device to do.
-
-    Args:
-        pictures: Shape (batch, rows, columns) or (batch, channels, rows, columns).
-        mix: Of this batch.
-    """
-    rows, columns = pictures.shape[-2:]
-    _exchange(pictures.reshape(len(pictures), -1, rows, columns), mix.partners, mix.boxes)
-
-
-def blend(pictures: Any, partners: Any, weights: Any) -> Any:
-    """``pictures * weights + partners * (1 - weights)``, in numbers of any library.
-
-    Where pixels are normalised does not matter: it is linear.
-
-    Args:
-        pictures: Numbers with a fraction, of a shape that begins with the batch.
-        partners: ``pictures[mix.partners]``.
-        weights: ``mix.weights``, shaped (batch, 1, …) to match.
-    """
-    return pictures * weights + partners * (1 - weights)
+    def without(self, samples: Sequence[int]) -> "Mix":
+        """The same, but some samples, and so their partners, stay as they are."""
+        alone = [*samples, *self.partners[list(samples)].tolist()]
+        shares, boxes = self.shares.copy(), self.boxes.copy()
+        shares[alone], boxes[alone] = 1, 0
+        return replace(self, shares=shares, boxes=boxes)
 
 
 def mix_pictures(pictures: _Bytes, mix: Mix) -> None:
     """Exchange boxes and blend in place, rounded to the nearest value.
 
     Args:
-        pictures: Shape (batch, rows, columns) or (batch, channels, rows, columns).
+        pictures: Shape (batch, rows, columns) or (batch, channels, rows, columns), contiguous.
         mix: Of this batch.
     """
-    cut(pictures, mix)
+    rows, columns = pictures.shape[-2:]
+    _exchange(pictures.reshape(len(pictures), -1, rows, columns), mix.partners, mix.boxes)
     _blend_pairs(pictures.reshape(len(pictures), -1), mix.partners, mix.weights)
 
 

@@ -19,11 +19,13 @@ class Recipe:
     Args:
         augmentation: Of each sample.
         mixing: Of a batch, or None.
+        repeats: How often each sample is in a batch.
         source: Publication, and file, that the numbers are from.
     """
 
     augmentation: Augmentation
-    mixing: Mixing | None
+    mixing: Mixing | None = None
+    repeats: int = 1
     source: str
 
 
@@ -37,6 +39,7 @@ RECIPES: dict[str, Recipe] = {
             erasing=RandomErasing(probability=0.25, mode="pixel"),
         ),
         mixing=Mixing(mixup=0.8, cutmix=1.0, cutmix_probability=0.5, group=64, smoothing=0.1),
+        repeats=3,
         source="H. Touvron et al., ICML 2021, table 9; facebookresearch/deit, main.py, defaults",
     ),
     "fdsl-pretrain": Recipe(
@@ -47,16 +50,15 @@ RECIPES: dict[str, Recipe] = {
             erasing=RandomErasing(probability=0.25, mode="pixel"),
         ),
         mixing=Mixing(mixup=0.8, cutmix=1.0, cutmix_probability=0.5, group=64, smoothing=0.1),
+        repeats=3,
         source="S. Takashima et al., CVPR 2023; masora1030/CVPR2023-FDSL-on-VisualAtom, scripts/pretrain.sh",
     ),
     "cifar": Recipe(
         augmentation=Augmentation(pixels=32, crop=PaddedCrop(padding=4), flip=Flip(horizontal=0.5)),
-        mixing=None,
         source="K. He et al., CVPR 2016, section 4.2",
     ),
     "evaluate": Recipe(
         augmentation=Augmentation(pixels=224, crop=CentreCrop(fraction=0.875, resampling="bicubic")),
-        mixing=None,
         source="H. Touvron et al., ICML 2021; facebookresearch/deit, datasets.py, build_transform",
     ),
 }
