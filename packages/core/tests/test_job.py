@@ -156,6 +156,8 @@ def test_set_that_cannot_be_done_is_refused(file: Path, change: str, message: st
         ("data", "sequence", 5, "is of pictures; change one of them"),
         ("data", "mix", True, 'data: mix is as a recipe says, but augment is "none"'),
         ("data", "repeats", 0, "data: repeats"),
+        ("data", "mean", -0.1, "data: mean is -0.1"),
+        ("data", "std", 0, "data: std is 0"),
         ("data", "cache", "node", "data: cache is for pictures that are drawn, but source is 'shards'"),
         ("data", "order", "random", "Unknown data.order: 'random'. Known: lanes, sequential, shuffle."),
         ("data", "seed", -1, "data: seed is -1"),

@@ -112,3 +112,22 @@ def test_normalised_pictures_lie_between_minus_one_and_one():
     x = normalise(grey, channels=2)
     assert x.shape == (1, 2, 1, 3)
     torch.testing.assert_close(x[0, 1, 0], torch.tensor([-1.0, 1.0, -1 / 255]))
+
+
+def test_mean_and_standard_deviation_become_zero_and_one():
+    pictures = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    x = pictures.float() / 255
+    found = normalise(pictures, channels=1, mean=x.mean().item(), std=x.std().item())
+    assert found.mean().item() == pytest.approx(0, abs=1e-6)
+    assert found.std().item() == pytest.approx(1, rel=1e-6)
+
+
+def test_job_says_how_pictures_are_normalised(make_job, tiny):
+    pictures, labels = batch()
+    plain, bright = (
+        Program(make_job(data=data), tiny, ALONE, device=CPU) for data in ({}, {"mean": 0.25, "std": 0.25})
+    )
+    # (2 x - 0.5) / 0.5 and (x - 0.25) / 0.25 are the same numbers
+    half = pictures // 2 * 2
+    losses = [plain.gradients(0, half, labels)[0], bright.gradients(0, half // 2, labels)[0]]
+    torch.testing.assert_close(losses[0], losses[1])

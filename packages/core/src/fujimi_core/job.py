@@ -123,6 +123,8 @@ class DataSpec:
             they are.
         mix: Whether pairs of pictures, and their labels, are mixed as that recipe says: Mixup and CutMix.
         repeats: How often each picture is in its batch, augmented anew each time; the number divides the global batch.
+        mean: Of pixels [of the largest value], which the network sees as 0.
+        std: Standard deviation of pixels [of the largest value], which the network sees as 1.
         sequence: Tokens of a sample.
         vocabulary: Of tokens, how many different ones there are.
     """
@@ -142,6 +144,8 @@ class DataSpec:
     augment: str = "none"
     mix: bool = False
     repeats: int = 1
+    mean: float = 0.5
+    std: float = 0.5
     sequence: int | None = None
     vocabulary: int | None = None
 
@@ -156,6 +160,9 @@ class DataSpec:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} is of {other}, but family {self.family!r} is of {kind}; change one of them")
         at_least(self, 1, *needed, "pixels", "repeats")
+        within(self, 0, 1, "mean")
+        if not 0 < self.std <= 1:
+            raise ValueError(f"std is {self.std}; it must be above 0 and at most 1")
         within(self, 0, 2**63 - 1, "seed")
         if self.is_tokens and (self.mix or self.repeats > 1):
             raise ValueError(f"mix and repeats are of pictures, but family {self.family!r} is of tokens")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fujimi_data.errors import ShardError
 from fujimi_data.shards import png, tar
-from fujimi_data.shards.sample import encode
+from fujimi_data.shards.sample import decode, encode
 from fujimi_data.shards.shard import Shard
 from fujimi_data.shards.writer import write_shard
 from numpy.typing import NDArray
@@ -29,14 +29,14 @@ def path(tmp_path: Path) -> Path:
 def read_all(path: Path) -> None:
     shard = Shard(path, recipe=RECIPE)
     for number in range(len(shard)):
-        shard.read(number)
+        shard.read_bytes(number)
 
 
 def test_samples_are_those_that_were_written(path: Path) -> None:
     shard = Shard(path, recipe=RECIPE)
     assert len(shard) == 3
     for number in range(3):
-        read = shard.read(number)
+        read = decode(memoryview(shard.read_bytes(number)), label=int(shard.index.rows["label"][number]))
         assert (read.label, read.key) == (number, f"{number:05d}_00000")
         assert np.array_equal(read.picture, picture(number))
 
@@ -72,10 +72,10 @@ def test_damage_names_shard_sample_and_byte(path: Path, inside: int) -> None:
     damaged[offset + inside] ^= 1
     path.write_bytes(damaged)
     shard = Shard(path, recipe=RECIPE)
-    shard.read(0)
+    shard.read_bytes(0)
     with pytest.raises(ShardError, match=rf"a\.tar: sample 00001_00000 at byte {offset}: .* does not match"):
-        shard.read(1)
-    shard.read(2)
+        shard.read_bytes(1)
+    shard.read_bytes(2)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

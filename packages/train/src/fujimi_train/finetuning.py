@@ -30,6 +30,8 @@ class FinetuneSpec:
         weight_decay: Decoupled, on all parameters.
         precision: Type of matrix products; not ``auto``.
         seed: Of the new head, the order and nothing else.
+        mean: Of pixels, as a job's ``data.mean``.
+        std: Of pixels, as a job's ``data.std``.
     """
 
     steps: int
@@ -38,6 +40,8 @@ class FinetuneSpec:
     weight_decay: float = 0.05
     precision: Precision = Precision.FLOAT32
     seed: int = 0
+    mean: float = 0.5
+    std: float = 0.5
 
 
 def load_backbone(model: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
@@ -77,7 +81,7 @@ def finetune(
         channels: That the model takes.
     """
     device = _device_of(model)
-    x_BCHW = normalise(torch.from_numpy(pictures_BHW).to(device), channels=channels)
+    x_BCHW = normalise(torch.from_numpy(pictures_BHW).to(device), channels=channels, mean=spec.mean, std=spec.std)
     target_B = torch.from_numpy(labels_B).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=spec.weight_decay, fused=True)
     random = np.random.default_rng(spec.seed)
@@ -100,14 +104,32 @@ def finetune(
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, pictures_BHW: NDArray[np.uint8], labels_B: NDArray[np.int64], *, channels: int, batch: int = 256
+    model: nn.Module,
+    pictures_BHW: NDArray[np.uint8],
+    labels_B: NDArray[np.int64],
+    *,
+    channels: int,
+    mean: float = 0.5,
+    std: float = 0.5,
+    batch: int = 256,
 ) -> float:
-    """Share of pictures whose class the model finds, 0 to 1."""
+    """Share of pictures whose class the model finds, 0 to 1.
+
+    Args:
+        model: As `finetune` returned it.
+        pictures_BHW: Grey pictures.
+        labels_B: Their classes.
+        channels: That the model takes.
+        mean: Of pixels, as in fine-tuning.
+        std: Of pixels, as in fine-tuning.
+        batch: Pictures at a time.
+    """
     model.eval()
     device = _device_of(model)
     right = 0
     for start in range(0, len(labels_B), batch):
-        x_BCHW = normalise(torch.from_numpy(pictures_BHW[start : start + batch]).to(device), channels=channels)
+        pictures = torch.from_numpy(pictures_BHW[start : start + batch]).to(device)
+        x_BCHW = normalise(pictures, channels=channels, mean=mean, std=std)
         found_B = model(x_BCHW).argmax(dim=1).cpu().numpy()
         right += int((found_B == labels_B[start : start + batch]).sum())
     return right / len(labels_B)

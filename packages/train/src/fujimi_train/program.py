@@ -131,7 +131,8 @@ class Program:
         samples = samples.to(self.device)
         if self.job.data.is_tokens:
             return samples
-        pictures = normalise(samples, channels=self.job.model.channels)
+        data = self.job.data
+        pictures = normalise(samples, channels=self.job.model.channels, mean=data.mean, std=data.std)
         return pictures.bfloat16() if self.job.parallel.precision is Precision.PURE_BFLOAT16 else pictures
 
     def _square_of_gradients(self) -> torch.Tensor:
@@ -180,15 +181,17 @@ def mixed(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)
 
 
-def normalise(pictures: torch.Tensor, *, channels: int) -> torch.Tensor:
-    """Pictures of bytes to float32 in [-1, 1], shape (B, C, H, W).
+def normalise(pictures: torch.Tensor, *, channels: int, mean: float = 0.5, std: float = 0.5) -> torch.Tensor:
+    """Pictures of bytes to float32, ``(pictures / 255 - mean) / std``, shape (B, C, H, W).
 
     Args:
         pictures: Grey, shape (B, H, W), whose one channel is repeated, or in colour, shape (B, 3, H, W).
         channels: C; 3 for pictures in colour.
+        mean: What becomes 0, of the largest value.
+        std: What becomes 1, of the largest value.
     """
     x_BCHW = pictures.unsqueeze(1) if pictures.ndim == 3 else pictures
-    return x_BCHW.float().div_(127.5).sub_(1.0).expand(-1, channels, -1, -1)
+    return x_BCHW.float().div_(255 * std).sub_(mean / std).expand(-1, channels, -1, -1)
 
 
 def _decays(shape: Sequence[int]) -> bool:

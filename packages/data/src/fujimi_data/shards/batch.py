@@ -25,17 +25,20 @@ def read_pieces(
     offsets: NDArray[np.int64],
     starts: NDArray[np.int64],
     content: NDArray[np.uint8],
+    checksums: NDArray[np.uint32],
     outcomes: NDArray[np.int32],
     look_ahead: bool,
 ) -> None:
-    """Read one piece from each of some files, one after the other into ``content``.
+    """Read one piece from each of some files, one after the other into ``content``, and check it.
 
     Args:
         descriptors: Of the files, shape (pieces,); below 0 what cannot be read, whose outcome stays as it is.
         offsets: Where a piece begins in its file [B], shape (pieces,).
         starts: Where each is put, and the end of the last [B], shape (pieces + 1,).
         content: What is read.
-        outcomes: Becomes INTACT, CUT or FAILED for each, shape (pieces,).
+        checksums: CRC-32C of each piece, which then is of whole words of eight bytes, shape (pieces,); empty if nobody
+            knows.
+        outcomes: Becomes INTACT, CUT, FAILED or CHANGED for each, shape (pieces,).
         look_ahead: Whether to ask for the next pieces before they are read, for files that are not in memory.
     """
     count = len(offsets)
@@ -46,26 +49,20 @@ def read_pieces(
         if look_ahead and i + _AHEAD < count:
             j = i + _AHEAD
             _advise(descriptors[j], offsets[j], starts[j + 1] - starts[j], _WILL_NEED)
-        if descriptors[i] >= 0:
-            outcomes[i] = _read(descriptors[i], offsets[i], content[starts[i] : starts[i + 1]])
+        if descriptors[i] < 0:
+            continue
+        piece = content[starts[i] : starts[i + 1]]
+        if len(checksums):
+            outcomes[i] = _read_and_check(descriptors[i], offsets[i], piece, checksums[i])
+        else:
+            outcomes[i] = _read(descriptors[i], offsets[i], piece)
 
 
 @compiled
-def check_pieces(
-    content: NDArray[np.uint8], starts: NDArray[np.int64], checksums: NDArray[np.uint32], outcomes: NDArray[np.int32]
-) -> None:
-    """Compare what was read with its checksum; what does not match becomes CHANGED.
-
-    Args:
-        content: Pieces, each of whole words of eight bytes.
-        starts: Of each, and the end of the last [B].
-        checksums: CRC-32C of each.
-        outcomes: Of each.
-    """
-    words = content.view(np.uint64)
-    for i in range(len(checksums)):
-        if outcomes[i] == INTACT and crc32c_words(words[starts[i] // 8 : starts[i + 1] // 8]) != checksums[i]:
-            outcomes[i] = CHANGED
+def _read_and_check(descriptor: int, offset: int, piece: NDArray[np.uint8], checksum: np.uint32) -> int:
+    outcome = _read(descriptor, offset, piece)
+    # at once, while the processor's cache still has it
+    return CHANGED if outcome == INTACT and crc32c_words(piece.view(np.uint64)) != checksum else outcome
 
 
 @compiled

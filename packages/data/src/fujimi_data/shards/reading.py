@@ -43,8 +43,7 @@ def read_pieces(
     np.cumsum(np.where(sound, ends - offsets, 0), out=starts[1:])
     content = np.empty(int(starts[-1]), dtype=np.uint8)
     outcomes = np.full(len(numbers), batch.FAILED, dtype=np.int32)
-    batch.read_pieces(descriptors, offsets, starts, content, outcomes, look_ahead)
-    batch.check_pieces(content, starts, rows["crc32c"][:, 0].copy(), outcomes)
+    batch.read_pieces(descriptors, offsets, starts, content, rows["crc32c"][:, 0].copy(), outcomes, look_ahead)
     labelled = "label" in (files.row_type.names or ())
     labels = rows["label"][:, 0].astype(np.int64) if labelled else np.zeros_like(numbers)
     damages = {
@@ -84,6 +83,7 @@ def _rows_of_tables(files: ShardFiles, positions: NDArray[np.int64], numbers: ND
         files.table_place(positions, numbers),
         np.arange(len(numbers) + 1, dtype=np.int64) * nbytes,
         content.reshape(-1),
+        np.empty(0, dtype=np.uint32),
         np.empty(len(numbers), dtype=np.int32),
         False,
     )

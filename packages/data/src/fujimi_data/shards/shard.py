@@ -9,7 +9,6 @@ from fujimi_data.shards import index, tar
 from fujimi_data.shards.checksum import crc32c, digits
 from fujimi_data.shards.index import Footer, ShardIndex
 from fujimi_data.shards.manifest import ShardEntry
-from fujimi_data.shards.sample import Sample, decode
 
 
 class Shard:
@@ -72,24 +71,11 @@ class Shard:
             table=digits(self.index.rows.tobytes()),
         )
 
-    def read(self, number: int) -> Sample:
-        """Read and check a sample.
+    def read_bytes(self, number: int) -> bytes:
+        """Read and check the bytes of a sample, headers and padding included.
 
         Args:
             number: In this shard, from 0.
-
-        Raises:
-            ShardError: If a bit of the sample or of its headers is wrong.
-        """
-        content = self.read_bytes(number)
-        label = int(self.index.rows["label"][number]) if self.footer.label_nbytes else None
-        try:
-            return decode(memoryview(content), label=label)
-        except ValueError as wrong:
-            raise self._damaged(number, str(wrong)) from None
-
-    def read_bytes(self, number: int) -> bytes:
-        """Read and check the bytes of a sample, headers and padding included.
 
         Raises:
             ShardError: If a bit of them is wrong.
