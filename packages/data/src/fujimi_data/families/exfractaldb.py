@@ -125,7 +125,7 @@ def render(
             seed=seed, category=category, instance=instance, pixels=pixels, models=models, model_views=model_views
         )
     key = class_key(seed, category)
-    model = _shown(key, instance // model_views % models, models, redraw)
+    model = shown(key, instance, models=models, model_views=model_views, redraw=redraw)
     heading, height = view_of(key, instance, orbit=views == "orbit", model_views=model_views)
     if not colour:
         return draw_cloud(model.points, heading, height, pixels)
@@ -133,7 +133,9 @@ def render(
     return draw_cloud_in_colour(model.points, model.chosen, colours, heading, height, pixels)
 
 
-def _shown(key: Pair, first: int, models: int, redraw: bool) -> Model:
+def shown(key: Pair, instance: int, *, models: int, model_views: int, redraw: bool) -> Model:
+    """Model of a class that a picture shows; arguments are those of `render`."""
+    first = instance // model_views % models
     for step in range(models):
         model = model_of(key, (first + step) % models)
         if model.sound or not redraw:

@@ -26,6 +26,9 @@ _BRIGHTEST, _DARKEST = 3.0, 6.0
 _LEAST_LIGHT = 0.25
 
 _Floats = NDArray[np.float32]
+_Camera = tuple[
+    np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32
+]
 
 
 @compiled
@@ -140,26 +143,44 @@ def project(points: _Floats, heading: float, height: float, pixels: int, places:
         pixels: Side of the picture.
         places: Pixel of each point, row by row from above; ``pixels**2`` if it is not in the picture.
     """
-    level = math.sqrt(1.0 - height * height)
-    cos, sin = math.cos(heading), math.sin(heading)
-    right_x, right_z = np.float32(-sin), np.float32(cos)
-    up_x, up_y, up_z = np.float32(-height * cos), np.float32(level), np.float32(-height * sin)
-    ahead_x, ahead_y, ahead_z = np.float32(level * cos), np.float32(height), np.float32(level * sin)
-    half = np.float32(pixels / 2)
-    limit = np.float32(pixels)
-    zoom = np.float32(pixels / 2 / math.tan(ANGLE / 2))
-    side, nowhere = np.int32(pixels), np.int32(pixels * pixels)
+    camera = camera_of(heading, height, pixels)
     x, y, z = points[0], points[1], points[2]
     for i in range(len(places)):
-        depth = ahead_x * x[i] + ahead_y * y[i] + ahead_z * z[i] + np.float32(DISTANCE)
-        zoomed = zoom / depth
-        column = half + (right_x * x[i] + right_z * z[i]) * zoomed
-        row = half - (up_x * x[i] + up_y * y[i] + up_z * z[i]) * zoomed
-        across = (column >= np.float32(0)) & (column < limit)
-        seen = across & (row >= np.float32(0)) & (row < limit) & (depth >= np.float32(NEAR))
-        # 32 bits throughout, or the loop is vectorised in 64
-        place = np.int32(np.int32(np.int32(row) * side) + np.int32(column))
-        places[i] = place if seen else nowhere
+        places[i] = place_of(x[i], y[i], z[i], camera, np.int32(pixels))
+
+
+@compiled
+def camera_of(heading: float, height: float, pixels: int) -> _Camera:
+    """Numbers of a camera, as ``place_of`` takes them: rightwards, upwards and ahead, and the zoom."""
+    level = math.sqrt(1.0 - height * height)
+    cos, sin = math.cos(heading), math.sin(heading)
+    return (
+        np.float32(-sin),
+        np.float32(cos),
+        np.float32(-height * cos),
+        np.float32(level),
+        np.float32(-height * sin),
+        np.float32(level * cos),
+        np.float32(height),
+        np.float32(level * sin),
+        np.float32(pixels / 2 / math.tan(ANGLE / 2)),
+    )
+
+
+@compiled
+def place_of(x: np.float32, y: np.float32, z: np.float32, camera: _Camera, side: np.int32) -> np.int32:
+    """Pixel in which a camera sees a point, row by row from above; ``side**2`` if it does not."""
+    right_x, right_z, up_x, up_y, up_z, ahead_x, ahead_y, ahead_z, zoom = camera
+    half, limit = np.float32(side) / np.float32(2), np.float32(side)
+    depth = ahead_x * x + ahead_y * y + ahead_z * z + np.float32(DISTANCE)
+    zoomed = zoom / depth
+    column = half + (right_x * x + right_z * z) * zoomed
+    row = half - (up_x * x + up_y * y + up_z * z) * zoomed
+    across = (column >= np.float32(0)) & (column < limit)
+    seen = across & (row >= np.float32(0)) & (row < limit) & (depth >= np.float32(NEAR))
+    # 32 bits throughout, or loops are vectorised in 64
+    place = np.int32(np.int32(np.int32(row) * side) + np.int32(column))
+    return place if seen else np.int32(side * side)
 
 
 @compiled
