@@ -1,10 +1,14 @@
 """Jobs of the examples, captured from the command line."""
 
+import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
+import pytest
 from fujimi_core import workload_file
 from fujimi_core.job import from_table, load, to_toml
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -41,3 +45,35 @@ def test_fugaku_llm_with_a_smaller_network_is_captured_on_its_ranks(succeed, tmp
     workload = workload_file.load(out)
     assert {axis.name: axis.extent for axis in workload.mesh.axes} == {"pp": 8, "dp": 288, "tp": 6}
     assert workload.samples_per_step == 576
+
+
+def test_photographs_are_packed_trained_on_with_deits_recipe_and_simulated(succeed, simulate, tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(24):
+        file = tmp_path / "folder" / ("ant", "bee", "cat")[number % 3] / f"{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # photographs have different sizes
+        Image.fromarray(random.integers(0, 256, (40 + number, 48, 3), dtype=np.uint8)).save(file)
+    packed = tmp_path / "packed"
+    succeed("data", "pack", tmp_path / "folder", "--out", packed)
+    job = EXAMPLES / "photographs.toml"
+    changes = {
+        "model.name": "vit_tiny",
+        "model.drop_path": 0.0,  # random numbers of its own on each rank
+        "data.path": packed,
+        "data.classes": 3,
+        "data.pixels": 32,
+        "train.steps": 2,
+        "train.batch_per_rank": 6,
+        "train.out": tmp_path / "runs",
+    }
+    arguments = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    losses = []
+    for ranks in (1, 2):
+        sharing = ["--set", f"name=on_{ranks}", "--set", f"train.batch_per_rank={12 // ranks}"]
+        succeed("train", job, *arguments, *sharing, ranks=ranks)
+        log = (tmp_path / "runs" / f"on_{ranks}" / "log.jsonl").read_text().splitlines()
+        losses.append([step["loss"] for step in map(json.loads, log) if "loss" in step])
+    assert len(losses[0]) == 2
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert simulate(job, "fugaku", 1024)["points"][0]["ranks"] == 1024
