@@ -50,14 +50,15 @@ def test_batches_of_tensors_go_on_with_another_number_of_ranks(directory: Path) 
     source = ShardDataset(directory)
     with BatchLoader(source, seed=1, global_batch=12) as loader:
         expected = [next(loader) for _ in range(5)]
-    alone = TensorBatches(source, seed=1, global_batch=12)
+    alone = TensorBatches(BatchLoader(source, seed=1, global_batch=12))
     batches = iter(DataLoader(alone, batch_size=None))
     for step in range(2):
         pictures, labels = next(batches)
         assert torch.equal(pictures, torch.from_numpy(expected[step].pictures))
         assert torch.equal(labels, torch.from_numpy(expected[step].labels))
     assert alone.state_dict() == {"step": 2}
-    shared = [TensorBatches(source, seed=1, global_batch=12, rank=rank, world_size=3) for rank in range(3)]
+    loaders = [BatchLoader(source, seed=1, global_batch=12, rank=rank, world_size=3) for rank in range(3)]
+    shared = [TensorBatches(loader) for loader in loaders]
     for each in shared:
         each.load_state_dict(alone.state_dict())
     streams = [iter(each) for each in shared]

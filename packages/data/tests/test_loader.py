@@ -58,6 +58,17 @@ def test_an_error_in_a_thread_reaches_the_caller(directory: Path) -> None:
     assert list(loader) == []
 
 
+def test_a_loader_goes_on_with_any_step(directory: Path) -> None:
+    with BatchLoader(ShardDataset(directory), seed=5, global_batch=10) as loader:
+        batches = [next(loader).labels.tolist() for _ in range(6)]
+        for step in (2, 5, 0):
+            loader.seek(step)
+            assert (loader.step, next(loader).labels.tolist()) == (step, batches[step])
+        with pytest.raises(ValueError, match="step -1"):
+            loader.seek(-1)
+        assert next(loader).labels.tolist() == batches[1]
+
+
 def test_closing_ends_threads_and_iteration(directory: Path) -> None:
     loader = BatchLoader(ShardDataset(directory), seed=0, global_batch=4, threads=2)
     next(loader)

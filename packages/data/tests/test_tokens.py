@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fujimi_core.job import SampleOrder
 from fujimi_data.errors import ShardError
 from fujimi_data.order import batch_indices
 from fujimi_data.tokens import TokenDataset, TokenLoader
@@ -62,6 +63,18 @@ def test_batches_are_the_windows_of_the_order_and_labels_come_one_token_later(wr
             assert {(array.shape, array.dtype, array.flags.c_contiguous) for array in (inputs, labels)} == {
                 ((5, 7), np.dtype(np.int64), True)
             }
+
+
+def test_a_loader_goes_on_with_any_step_in_any_order(write) -> None:
+    tokens = list(range(1, 82))
+    dataset = TokenDataset(write(tokens), sequence=4, vocabulary=100)
+    with TokenLoader(dataset, seed=0, global_batch=5, order=SampleOrder.SEQUENTIAL) as loader:
+        loader.seek(2)
+        assert loader.step == 2
+        assert next(loader).inputs[:, 0].tolist() == [41, 45, 49, 53, 57]
+        with pytest.raises(ValueError, match="step -1"):
+            loader.seek(-1)
+        assert loader.step == 3
 
 
 def test_an_epoch_predicts_every_token_but_the_first_once(write) -> None:

@@ -149,12 +149,29 @@ class BatchLoader:
         self.step += 1
         return self._without(pending.batch, damages) if damages else pending.batch
 
+    def seek(self, step: int) -> None:
+        """Go on with another step.
+
+        Raises:
+            ValueError: If it is below 0.
+        """
+        if step < 0:
+            raise ValueError(f"step {step}; it must be at least 0")
+        self.step = step
+        self._forget()
+
     def close(self) -> None:
         """Stop the threads and forget what was read ahead."""
         pool, self._pool = self._pool, None
-        self._pending.clear()
+        self._forget()
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+    def _forget(self) -> None:
+        for pending in self._pending:
+            for part in pending.parts:
+                part.cancel()
+        self._pending.clear()
 
     def _indices(self, step: int) -> NDArray[np.int64]:
         return batch_indices(

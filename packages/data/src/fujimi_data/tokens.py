@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
+from fujimi_core.job import SampleOrder
 from numpy.typing import NDArray
 
 from fujimi_data.errors import Damage, ShardError
@@ -116,19 +117,29 @@ class TokenLoader:
         rank: Of this reader.
         world_size: Readers that share a batch.
         step: First step to give.
+        order: Of the samples.
 
     Raises:
         ValueError: If a number is out of range, or there are more ranks than samples in a batch.
     """
 
     def __init__(
-        self, dataset: TokenDataset, *, seed: int, global_batch: int, rank: int = 0, world_size: int = 1, step: int = 0
+        self,
+        dataset: TokenDataset,
+        *,
+        seed: int,
+        global_batch: int,
+        rank: int = 0,
+        world_size: int = 1,
+        step: int = 0,
+        order: SampleOrder = SampleOrder.SHUFFLE,
     ) -> None:
         self.step = step
         self._dataset: TokenDataset | None = dataset
         self._seed, self._global_batch = seed, global_batch
         self._rank, self._world_size = rank, world_size
-        self._indices(dataset)
+        self._order = order
+        self._indices(dataset, step)
 
     def __enter__(self) -> "TokenLoader":
         return self
@@ -151,19 +162,30 @@ class TokenLoader:
         dataset = self._dataset
         if dataset is None:
             raise StopIteration
-        windows = np.stack([dataset[int(number)] for number in self._indices(dataset)])
+        windows = np.stack([dataset[int(number)] for number in self._indices(dataset, self.step)])
         self.step += 1
         return TokenBatch(inputs=windows[:, :-1].copy(), labels=windows[:, 1:].copy())
+
+    def seek(self, step: int) -> None:
+        """Go on with another step.
+
+        Raises:
+            ValueError: If it is below 0.
+        """
+        if step < 0:
+            raise ValueError(f"step {step}; it must be at least 0")
+        self.step = step
 
     def close(self) -> None:
         """Let go of the file."""
         self._dataset = None
 
-    def _indices(self, dataset: TokenDataset) -> NDArray[np.int64]:
+    def _indices(self, dataset: TokenDataset, step: int) -> NDArray[np.int64]:
         return batch_indices(
             samples=len(dataset),
             seed=self._seed,
-            step=self.step,
+            step=step,
+            order=self._order,
             global_batch=self._global_batch,
             rank=self._rank,
             world_size=self._world_size,

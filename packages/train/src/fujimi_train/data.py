@@ -46,6 +46,7 @@ def open_loader(job: Job, *, reader: int, readers: int, first_step: int, generat
         "rank": reader,
         "world_size": readers,
         "step": first_step,
+        "order": job.data.order,
     }
     spec = job.data
     try:
@@ -57,7 +58,6 @@ def open_loader(job: Job, *, reader: int, readers: int, first_step: int, generat
             source,
             **sharing,
             threads=torch.get_num_threads(),
-            order=spec.order,
             repeats=spec.repeats,
             **_augmented(job),
         )

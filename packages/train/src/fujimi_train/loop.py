@@ -22,7 +22,7 @@ from fujimi_parallel.world import World, join
 
 from fujimi_train import checkpoint
 from fujimi_train.checkpoint import Saver
-from fujimi_train.data import Loader, next_batch, open_loader
+from fujimi_train.data import next_batch, open_loader
 from fujimi_train.device import decide_precision, device_name, device_of, measure_peak, share_cores
 from fujimi_train.program import Program
 from fujimi_train.signals import StopSignals
@@ -108,9 +108,13 @@ class _Batches:
 
     def __init__(self, program: Program, number: int, generator: Generator | None) -> None:
         self._program = program
-        self._generator = generator
-        self._next = number
-        self._loader = self._opened() if program.network.has_first or program.network.has_last else None
+        axes = program.axes
+        reader, readers = axes.at("dp"), axes.extent("dp")
+        self._loader = (
+            open_loader(program.job, reader=reader, readers=readers, first_step=number, generator=generator)
+            if program.network.has_first or program.network.has_last
+            else None
+        )
 
     def __enter__(self) -> "_Batches":
         return self
@@ -124,25 +128,12 @@ class _Batches:
         if self._loader is None:
             return None, None
         network, job = self._program.network, self._program.job
-        if number != self._next:
-            self._loader.close()
-            self._next = number
-            self._loader = self._opened()
-        self._next += 1
+        if number != self._loader.step:
+            self._loader.seek(number)
         samples, labels = next_batch(self._loader, job)
         return (
             torch.from_numpy(samples) if network.has_first else None,
             torch.from_numpy(labels) if network.has_last else None,
-        )
-
-    def _opened(self) -> Loader:
-        axes = self._program.axes
-        return open_loader(
-            self._program.job,
-            reader=axes.at("dp"),
-            readers=axes.extent("dp"),
-            first_step=self._next,
-            generator=self._generator,
         )
 
 
