@@ -112,6 +112,22 @@ def test_refusal_names_a_plan_that_works(plan, ranks, parallel, train, message, 
     plan(*mended)
 
 
+@pytest.mark.parametrize(
+    ("data", "batch", "message", "mended"),
+    [
+        ({"augment": "deit", "mix": True}, 21, "each rank has 21 samples a step; the nearest that works: 22", 22),
+        ({"repeats": 3}, 20, "does not divide the 80 samples of all ranks a step; the nearest that works: 81", 21),
+    ],
+)
+def test_batch_that_cannot_be_mixed_or_repeated_is_refused_with_one_that_can(job_table, data, batch, message, mended):
+    job_table["data"].update(data)
+    job_table["train"] = {"steps": 1, "batch_per_rank": batch}
+    with pytest.raises(JobError, match=message):
+        plan_of(from_table(job_table), 4)
+    job_table["train"]["batch_per_rank"] = mended
+    assert plan_of(from_table(job_table), 4).batch == mended
+
+
 def test_no_ranks_are_refused(plan):
     with pytest.raises(JobError, match="at least one rank, not on 0"):
         plan(0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fujimi_core.cli import main
 from fujimi_core.errors import JobError
+from fujimi_data.loader import Batch
 from fujimi_data.order import batch_indices
 from fujimi_data.packing import pack
 from fujimi_data.shards import png
@@ -196,13 +197,14 @@ def test_packed_pictures_are_read(make_job, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.png").write_bytes(png.encode(np.full((16, 16, 3), number, dtype=np.uint8)))
     pack(tmp_path / "folder", tmp_path / "data")
-    images = {"family": "images", "instances": None}
-    job = make_job(data=images, train={"global_batch": 6, "batch_per_rank": None})
+    images = {"family": "images", "instances": None, "colour": True}
+    channels = {"model": {"channels": 3}}
+    job = make_job(data=images, **channels, train={"global_batch": 6, "batch_per_rank": None})
     with open_loader(job, **ALONE, first_step=0) as loader:
         pictures, labels = next_batch(loader, job)
     assert pictures.shape == (6, 3, 16, 16)
     assert [picture.max() % 3 for picture in pictures] == labels.tolist()
-    assert "data.classes is 4, but" in error_of(make_job(data={**images, "classes": 4, "instances": 1}))
+    assert "data.classes is 4, but" in error_of(make_job(data={**images, "classes": 4, "instances": 1}, **channels))
     assert "data.family is visualatom, but" in error_of(make_job())
 
 
@@ -232,8 +234,9 @@ def test_mixed_pictures_have_shares_of_classes_as_labels_whatever_the_readers(ma
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
     # smoothing is the loss's: a class that neither picture has gets nothing
     assert (labels == 0).any(axis=1).all()
-    with open_loader(make_job(data={"augment": "deit", "repeats": 3}, train=train), **ALONE, first_step=2) as loader:
-        once = next_batch(loader, job).labels
+    plain = make_job(data={"augment": "deit", "repeats": 3}, train=train)
+    with open_loader(plain, **ALONE, first_step=2) as loader:
+        once = next_batch(loader, plain).labels
     assert once.tolist() == once[:4].tolist() * 3
     assert all(shares[label] > 0 for shares, label in zip(labels, once, strict=True))
 
@@ -242,11 +245,56 @@ def test_mixed_pictures_have_shares_of_classes_as_labels_whatever_the_readers(ma
     ("data", "batch", "match"),
     [
         ({"augment": "cifar", "mix": True}, 6, "recipe 'cifar' mixes no pictures; data.augment may be deit, fdsl-pre"),
-        ({"augment": "deit", "mix": True}, 3, "a global batch of 3 on 1 ranks is not of pairs; .* a multiple of 2"),
-        ({"repeats": 4}, 6, "repeats is 4; it must be at least 1 and divide the global batch of 6"),
+        (
+            {"augment": "deit", "mix": True},
+            3,
+            "data.mix mixes pairs, but each rank has 3 samples .*: 4",
+        ),
+        ({"repeats": 4}, 6, "data.repeats = 4 does not divide the 6 samples .*; the nearest that works: 8"),
     ],
 )
 def test_batches_that_cannot_be_mixed_or_repeated_are_refused(make_job, dataset, data, batch, match):
     job = make_job(data=data, train={"global_batch": batch, "batch_per_rank": None})
     with pytest.raises(JobError, match=f"job 'test': .*{match}"):
         open_loader(job, **ALONE, first_step=0)
+
+
+@pytest.fixture
+def pack_pictures(tmp_path):
+    """Packs pictures of some shapes, the number of each of which is its class."""
+
+    def make(*shapes):
+        for number, shape in enumerate(shapes):
+            folder = tmp_path / "folder" / f"{number:02d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}.png").write_bytes(png.encode(np.full(shape, number, dtype=np.uint8)))
+        pack(tmp_path / "folder", tmp_path / "data")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("shapes", "data", "match"),
+    [
+        ([(16, 16), (16, 16)], {"pixels": 8}, "data.pixels is 8, but .* has pictures of 16 x 16; .*data.augment"),
+        ([(16, 12, 3)] * 2, {"colour": True}, "data.pixels is 16, but .* has pictures of 16 x 12"),
+        ([(16, 16, 3)] * 2, {}, "data.colour is false, but .* has pictures of three channels"),
+        ([(16, 16)] * 2, {"colour": True}, "data.colour is true, but .* has pictures of one channel"),
+        ([(16, 16), (12, 16)], {}, "pictures of different shapes make no batch; give an augmentation .* data.augment"),
+        ([(16, 16), (16, 16, 3)], {}, "grey and colour make no batch"),
+    ],
+)
+def test_pictures_that_are_not_what_the_job_says_are_refused(make_job, pack_pictures, shapes, data, match):
+    pack_pictures(*shapes)
+    channels = {"model": {"channels": 3}} if data.get("colour") else {}
+    images = {"family": "images", "instances": None, "classes": len(shapes), **data}
+    job = make_job(data=images, train={"global_batch": 4, "batch_per_rank": None}, **channels)
+    with open_loader(job, **ALONE, first_step=0) as loader, pytest.raises(JobError, match=f"job 'test': .*{match}"):
+        next_batch(loader, job)
+
+
+def test_class_that_the_network_does_not_have_is_refused(make_job, dataset, monkeypatch):
+    job = make_job(train={"global_batch": 30, "batch_per_rank": None})
+    batch = Batch(pictures=np.zeros((2, 16, 16), dtype=np.uint8), labels=np.array([0, 3]))
+    with pytest.raises(JobError, match=r"data.classes is 3, but .* has a picture of class 3; classes count from 0"):
+        next_batch(iter([batch]), job)

@@ -398,19 +398,28 @@ class Job:
         """Samples a step of each group of ranks with different samples, when there are so many groups.
 
         Raises:
-            JobError: If the global batch cannot be dealt out evenly.
+            JobError: If the global batch cannot be dealt out evenly, or not as ``data.mix`` and ``repeats`` want it.
         """
         if readers < 1:
             raise JobError(f"a job runs on at least one rank, not on {readers}")
-        if self.train.batch_per_rank is not None:
-            return self.train.batch_per_rank
-        batch = self.train.global_batch or 0
-        if batch % readers:
+        whole = (self.train.batch_per_rank or 0) * readers or self.train.global_batch or 0
+        if whole % readers:
             raise JobError(
-                f"job {self.name!r}: train.global_batch {batch:,} does not divide into {readers:,} data-parallel "
+                f"job {self.name!r}: train.global_batch {whole:,} does not divide into {readers:,} data-parallel "
                 f"ranks; use a multiple of {readers:,}, other ranks, or train.batch_per_rank"
             )
-        return batch // readers
+        batch, repeats = whole // readers, self.data.repeats
+        if self.data.mix and batch % 2:
+            raise JobError(
+                f"job {self.name!r}: data.mix mixes pairs, but each rank has {batch:,} samples a step; the nearest "
+                f"that works: {batch + 1:,}"
+            )
+        if whole % repeats:
+            raise JobError(
+                f"job {self.name!r}: data.repeats = {repeats} does not divide the {whole:,} samples of all ranks a "
+                f"step; the nearest that works: {max(1, round(whole / repeats)) * repeats:,}"
+            )
+        return batch
 
     def with_batch_per_rank(self, batch: int) -> "Job":
         """The same job with so many samples a rank, whatever the ranks (weak scaling)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from fujimi_core.errors import JobError, unknown
-from fujimi_core.job import DataSpec, Job, PictureCache
+from fujimi_core.job import DataSpec, Job, PictureCache, PictureSource
 from fujimi_core.offers import Generator
 from fujimi_data.augment.recipes import RECIPES
 from fujimi_data.errors import ShardError
@@ -71,12 +71,41 @@ def next_batch(loader: Iterator[Batch | TokenBatch], job: Job) -> Batch | TokenB
     """Read the next batch of a job.
 
     Raises:
-        JobError: If a sample is damaged.
+        JobError: If a sample is damaged, or is not what the job says.
     """
     try:
-        return next(loader)
+        batch = next(loader)
     except ShardError as wrong:
         raise _unusable(job, wrong) from None
+    except ValueError as wrong:
+        raise JobError(f"job {job.name!r}: data.path {job.data.path}: {wrong}; see data.augment") from None
+    if isinstance(batch, Batch):
+        _check(batch, job)
+    return batch
+
+
+def _check(batch: Batch, job: Job) -> None:
+    """Refuse pictures or classes that the network would stumble over."""
+    spec = job.data
+    origin = spec.path if spec.source is PictureSource.SHARDS else f"family {spec.family}"
+    *channels, rows, columns = batch.pictures.shape[1:]
+    if (rows, columns) != (spec.pixels, spec.pixels):
+        raise JobError(
+            f"job {job.name!r}: data.pixels is {spec.pixels}, but {origin} has pictures of {rows} x {columns}; "
+            "change it, or let data.augment name a recipe that brings them to that size"
+        )
+    if bool(channels) != spec.colour:
+        found = "three channels" if channels else "one channel"
+        raise JobError(
+            f"job {job.name!r}: data.colour is {str(spec.colour).lower()}, but {origin} has pictures of {found}; "
+            "change it, or pack other pictures"
+        )
+    classes = spec.classes or 0
+    if batch.labels.ndim == 1 and batch.labels.max(initial=0) >= classes:
+        raise JobError(
+            f"job {job.name!r}: data.classes is {classes}, but {origin} has a picture of class "
+            f"{batch.labels.max()}; classes count from 0"
+        )
 
 
 def _augmented(job: Job) -> dict[str, Any]:
