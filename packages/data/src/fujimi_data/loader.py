@@ -108,7 +108,9 @@ class BatchLoader:
         #: What is wrong with the samples that were left out.
         self.skipped: list[Damage] = []
         self._order, self._augmentation = order, augmentation
-        self._mixing, self._classes, self._repeats = mixing, classes, repeats
+        #: How to mix, and how many classes there are.
+        self._mixing = None if mixing is None or classes is None else (mixing, classes)
+        self._repeats = repeats
         self._source = source
         self._seed, self._global_batch = seed, global_batch
         self._rank, self._world_size = rank, world_size
@@ -189,7 +191,7 @@ class BatchLoader:
         indices = self._indices(step)
         labels: NDArray[np.int64] | NDArray[np.float32] = np.empty(len(indices), dtype=np.int64)
         if self._mixing is not None:
-            labels = np.empty((len(indices), self._classes or 0), dtype=np.float32)
+            labels = np.empty((len(indices), self._mixing[1]), dtype=np.float32)
         pictures = np.empty((len(indices), *self._picture_shape()), dtype=np.uint8)
         batch = Batch(pictures=pictures, labels=labels)
         first = step * self._global_batch + self._rank * self._global_batch // self._world_size
@@ -209,28 +211,17 @@ class BatchLoader:
                 classes[row - rows.start] = label
         if self._mixing is None:
             batch.labels[own] = classes
-            return damages
-        pictures, damaged = batch.pictures[own], [row - rows.start for row in damages]
-        batch.labels[own] = self._mixed(self._mixing, pictures, classes, damaged, position=first + rows.start)
+        else:
+            mixing, count = self._mixing
+            batch.labels[own] = mixing.apply(
+                batch.pictures[own],
+                classes,
+                classes=count,
+                seed=self._seed,
+                first=first + rows.start,
+                alone=[row - rows.start for row in damages],
+            )
         return damages
-
-    def _mixed(
-        self,
-        mixing: "Mixing",
-        pictures: NDArray[np.uint8],
-        classes: NDArray[np.int64],
-        damaged: list[int],
-        *,
-        position: int,
-    ) -> NDArray[np.float32]:
-        """Mix pairs of pictures that follow each other, in place; returns the shares of the classes."""
-        from fujimi_data.augment.mix import mix_pictures, soft_labels
-
-        rows, columns = pictures.shape[-2:]
-        mix = mixing.draw(seed=self._seed, first=position, samples=len(pictures), rows=rows, columns=columns)
-        mix = mix.without(damaged) if damaged else mix
-        mix_pictures(pictures, mix)
-        return soft_labels(classes, mix, classes=self._classes or 0, smoothing=mixing.smoothing)
 
     def _write(self, pixels: NDArray[np.uint8], row: NDArray[np.uint8], *, position: int, number: int) -> None:
         if (pixels.ndim == 3) != (row.ndim == 3):

@@ -55,6 +55,38 @@ class Mixing:
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing is {self.smoothing}; it must be at least 0 and below 1")
 
+    def apply(
+        self,
+        pictures: _Bytes,
+        labels: NDArray[np.int64],
+        *,
+        classes: int,
+        seed: int,
+        first: int,
+        alone: Sequence[int] = (),
+    ) -> NDArray[np.float32]:
+        """Mix pictures that follow each other in the endless order, in place.
+
+        Args:
+            pictures: Shape (batch, rows, columns) or (batch, channels, rows, columns), contiguous.
+            labels: Their classes, shape (batch,).
+            classes: How many there are.
+            seed: Of the run.
+            first: Place of the first sample in the endless order, an even number.
+            alone: Places, among these, of pictures that stay as they are, with their partners.
+
+        Returns:
+            Targets: shares of the classes, shape (batch, classes).
+
+        Raises:
+            ValueError: If the samples do not begin and end with a pair, or a label is outside of its range.
+        """
+        rows, columns = pictures.shape[-2:]
+        mix = self.draw(seed=seed, first=first, samples=len(pictures), rows=rows, columns=columns)
+        mix = mix.without(alone) if alone else mix
+        mix_pictures(pictures, mix)
+        return soft_labels(labels, mix, classes=classes, smoothing=self.smoothing)
+
     def draw(self, *, seed: int, first: int, samples: int, rows: int, columns: int) -> "Mix":
         """How samples that follow each other in the endless order are mixed.
 
