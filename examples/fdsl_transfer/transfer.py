@@ -3,7 +3,7 @@
 Every family has the same budget: the same network, classes, pictures, steps and batches; only the pictures differ. Then
 all networks, and untrained ones, learn Fashion-MNIST from a few labelled photographs, and are tested on others.
 
-    python examples/fdsl_transfer/transfer.py                      # small: minutes on two cores
+    python examples/fdsl_transfer/transfer.py                      # small: a quarter of an hour on two cores
     python examples/fdsl_transfer/transfer.py --size full          # for a GPU: see the README beside this file
 """
 
@@ -98,13 +98,13 @@ def main() -> None:
             if results.has(family, seed):
                 continue
             job = job_of(families[0] if family == "nothing" else family, size, seed, arguments.out)
+            losses.loss = math.nan
             if family != "nothing":
                 mean, std = brightness(GeneratedDataset(plugins.generator(family), recipe(plugins, job)))
                 job = replace(job, data=replace(job.data, mean=mean, std=std))
-                losses.loss = math.nan
                 train(job, plugins)
             accuracy = score(None if family == "nothing" else job, job, size, pictures, labels)
-            results.add(family, seed, accuracy, losses.loss if family != "nothing" else math.nan)
+            results.add(family, seed, accuracy, losses.loss)
             say(f"seed {seed}, {family}: loss {losses.loss:.2f}, accuracy {accuracy:.1f} %")
     print(results.table())
 
