@@ -5,13 +5,14 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fujimi_data.shards import png
+from fujimi_data.shards import pillow, png
 
 Content = bytes | memoryview
 
@@ -128,24 +129,44 @@ def _read_zstd(content: Content) -> NDArray[Any]:
 
 def _write_jpeg(picture: NDArray[np.uint8]) -> bytes:
     jpeg = _simplejpeg()
+    if jpeg is None:
+        raise ImportError("to write JPEG pictures takes simplejpeg: pip install 'fujimi-data[jpeg]'")
     colours = "RGB" if picture.ndim == 3 else "GRAY"
     pixels = np.ascontiguousarray(picture if picture.ndim == 3 else picture[:, :, None])
     return bytes(jpeg.encode_jpeg(pixels, quality=95, colorspace=colours, colorsubsampling="444"))
 
 
 def _read_jpeg(content: Content) -> NDArray[np.uint8]:
+    pixels = _read_usual_jpeg(content)
+    # of CMYK, damaged a little, or another format by that name: ImageNet has all three
+    return pillow.decode(content, ("JPEG", "PNG")) if pixels is None else pixels
+
+
+def _read_usual_jpeg(content: Content) -> NDArray[np.uint8] | None:
+    """The pixels that Pillow would read, in half the time; None if it has to be asked."""
     jpeg = _simplejpeg()
-    grey = jpeg.decode_jpeg_header(content)[2] == "Gray"
-    pixels: NDArray[np.uint8] = jpeg.decode_jpeg(content, colorspace="GRAY" if grey else "RGB")
-    return pixels[:, :, 0] if grey else pixels
-
-
-def _simplejpeg() -> Any:
+    if jpeg is None:
+        return None
     try:
-        import simplejpeg
+        space = jpeg.decode_jpeg_header(content)[2]
+        if space == "Gray":
+            grey: NDArray[np.uint8] = jpeg.decode_jpeg(content, colorspace="GRAY")
+            return grey[:, :, 0]
+        if space == "YCbCr":
+            colours: NDArray[np.uint8] = jpeg.decode_jpeg(content, colorspace="RGB")
+            return colours
+    except ValueError:
+        pass
+    return None
+
+
+@cache
+def _simplejpeg() -> Any:
+    """The package, if it is installed."""
+    try:
+        return import_module("simplejpeg")
     except ImportError:
-        raise ImportError("JPEG pictures need simplejpeg: pip install 'fujimi-data[jpeg]'") from None
-    return simplejpeg
+        return None
 
 
 def _read_number(content: Content) -> int:

@@ -1,6 +1,5 @@
 """Pictures as PNG: written without filters, so that reading is one inflate."""
 
-import io
 import struct
 import zlib
 from typing import NamedTuple
@@ -8,6 +7,8 @@ from typing import NamedTuple
 import deflate
 import numpy as np
 from numpy.typing import NDArray
+
+from fujimi_data.shards import pillow
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
@@ -61,7 +62,7 @@ def decode(content: bytes | memoryview) -> NDArray[np.uint8]:
         ValueError: If the content is no picture.
     """
     picture = _decode_unfiltered(memoryview(content))
-    return _decode_any(content) if picture is None else picture
+    return pillow.decode(content, ("PNG",)) if picture is None else picture
 
 
 def _file(form: _Form, palette: bytes, lines: NDArray[np.uint8]) -> bytes:
@@ -125,14 +126,3 @@ def _pixels(lines: NDArray[np.uint8], form: _Form, light: int) -> NDArray[np.uin
     if form.colour == _PALETTE:
         return np.unpackbits(lines, axis=1, count=form.columns) * np.uint8(light)
     return lines if form.colour == _GREY else lines.reshape(form.rows, form.columns, 3)
-
-
-def _decode_any(content: bytes | memoryview) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            grey = image.mode in ("1", "L", "LA", "I", "I;16")
-            return np.asarray(image.convert("L" if grey else "RGB"))
-    except (OSError, SyntaxError) as wrong:
-        raise ValueError(f"not a PNG picture: {wrong}") from None
