@@ -27,6 +27,10 @@ class Damage:
         return ": ".join([self.shard, *([" ".join(place)] if place else []), self.what])
 
 
+class MissingPackageError(FujimiError, ImportError):
+    """What was asked for takes a package that is not installed; the message says how to install it."""
+
+
 class ShardError(FujimiError):
     """A dataset is damaged, incomplete or none; the message names shard, sample and byte.
 

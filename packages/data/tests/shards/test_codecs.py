@@ -6,6 +6,7 @@ import lz4.frame
 import numpy as np
 import pytest
 import zstandard
+from fujimi_data.errors import MissingPackageError
 from fujimi_data.shards import codecs
 from fujimi_data.shards.codecs import Codec, decode, encode_picture, is_picture
 from hypothesis import given
@@ -89,7 +90,7 @@ def test_photographs_that_are_cut_are_refused(monkeypatch: pytest.MonkeyPatch, i
 
 def test_to_write_jpeg_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "_simplejpeg", lambda: None)
-    with pytest.raises(ImportError, match=r"pip install 'fujimi-data\[jpeg\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'fujimi-data\[jpeg\]'"):
         encode_picture(Codec.JPEG, picture(4, 4, False, 0))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fujimi_data.errors import MissingPackageError
 from fujimi_data.shards import pillow, png
 
 Content = bytes | memoryview
@@ -33,7 +34,11 @@ class Codec(StrEnum):
 
 
 def encode_picture(codec: Codec, picture: NDArray[np.uint8]) -> bytes:
-    """Write a picture of shape (rows, columns) or (rows, columns, 3)."""
+    """Write a picture of shape (rows, columns) or (rows, columns, 3).
+
+    Raises:
+        MissingPackageError: If the codec is JPEG, and simplejpeg is not installed.
+    """
     return _ENCODERS[codec](picture)
 
 
@@ -58,7 +63,6 @@ def decode(extension: str, content: Content) -> Any:
 
     Raises:
         ValueError: If the content is not what the extension says.
-        ImportError: If it takes a package that is not installed; the message says which.
     """
     decoder = _DECODERS.get(_last(extension))
     return bytes(content) if decoder is None else decoder(content)
@@ -130,7 +134,7 @@ def _read_zstd(content: Content) -> NDArray[Any]:
 def _write_jpeg(picture: NDArray[np.uint8]) -> bytes:
     jpeg = _simplejpeg()
     if jpeg is None:
-        raise ImportError("to write JPEG pictures takes simplejpeg: pip install 'fujimi-data[jpeg]'")
+        raise MissingPackageError("to write JPEG pictures takes simplejpeg: pip install 'fujimi-data[jpeg]'")
     colours = "RGB" if picture.ndim == 3 else "GRAY"
     pixels = np.ascontiguousarray(picture if picture.ndim == 3 else picture[:, :, None])
     return bytes(jpeg.encode_jpeg(pixels, quality=95, colorspace=colours, colorsubsampling="444"))
