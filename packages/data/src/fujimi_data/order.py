@@ -121,14 +121,15 @@ def batch_indices(
         raise ValueError(f"repeats is {repeats}; it must be at least 1 and divide the global batch of {global_batch}")
     distinct = global_batch // repeats
     first, end = (share * global_batch // world_size for share in (rank, rank + 1))
-    epoch, start = divmod(step * distinct, samples)
-    positions = start + np.arange(first, end, dtype=np.int64) % distinct
-    indices = np.empty_like(positions)
-    for later in range(int(positions.min()) // samples, int(positions.max()) // samples + 1):
-        chosen = positions // samples == later
-        within = positions[chosen] - later * samples
-        indices[chosen] = _ordered(order, within, samples=samples, seed=seed, epoch=epoch + later, lanes=distinct)
-    return indices
+    parts = []
+    while first < end:
+        place = first % distinct
+        epoch, position = divmod(step * distinct + place, samples)
+        length = min(end - first, distinct - place, samples - position)
+        positions = np.arange(position, position + length, dtype=np.int64)
+        parts.append(_ordered(order, positions, samples=samples, seed=seed, epoch=epoch, lanes=distinct))
+        first += length
+    return np.concatenate(parts)
 
 
 def _ordered(
