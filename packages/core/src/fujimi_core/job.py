@@ -402,7 +402,8 @@ class Job:
         """
         if readers < 1:
             raise JobError(f"a job runs on at least one rank, not on {readers}")
-        whole = (self.train.batch_per_rank or 0) * readers or self.train.global_batch or 0
+        each = self.train.batch_per_rank
+        whole = (self.train.global_batch or 0) if each is None else each * readers
         if whole % readers:
             raise JobError(
                 f"job {self.name!r}: train.global_batch {whole:,} does not divide into {readers:,} data-parallel "

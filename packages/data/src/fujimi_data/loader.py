@@ -97,19 +97,21 @@ class BatchLoader:
         threads = min(8, len(os.sched_getaffinity(0))) if threads is None else threads
         if threads < 1 or ahead < 0:
             raise ValueError(f"threads {threads}, ahead {ahead}: at least 1 and 0 are needed")
-        if mixing is not None and classes is None:
-            raise ValueError("mixing makes labels of shares of classes: give classes, the number of them")
-        if mixing is not None and global_batch % (2 * world_size):
-            raise ValueError(
-                f"a global batch of {global_batch} on {world_size} ranks is not of pairs; mixing needs a multiple of "
-                f"{2 * world_size}"
-            )
+        #: How to mix, and how many classes there are.
+        self._mixing: tuple[Mixing, int] | None = None
+        if mixing is not None:
+            if classes is None:
+                raise ValueError("mixing makes labels of shares of classes: give classes, the number of them")
+            if global_batch % (2 * world_size):
+                raise ValueError(
+                    f"a global batch of {global_batch} on {world_size} ranks is not of pairs; mixing needs a multiple "
+                    f"of {2 * world_size}"
+                )
+            self._mixing = mixing, classes
         self.step = step
         #: What is wrong with the samples that were left out.
         self.skipped: list[Damage] = []
         self._order, self._augmentation = order, augmentation
-        #: How to mix, and how many classes there are.
-        self._mixing = None if mixing is None or classes is None else (mixing, classes)
         self._repeats = repeats
         self._source = source
         self._seed, self._global_batch = seed, global_batch
@@ -189,11 +191,12 @@ class BatchLoader:
 
     def _begin(self, pool: ThreadPoolExecutor, step: int) -> _Pending:
         indices = self._indices(step)
-        labels: NDArray[np.int64] | NDArray[np.float32] = np.empty(len(indices), dtype=np.int64)
-        if self._mixing is not None:
-            labels = np.empty((len(indices), self._mixing[1]), dtype=np.float32)
-        pictures = np.empty((len(indices), *self._picture_shape()), dtype=np.uint8)
-        batch = Batch(pictures=pictures, labels=labels)
+        batch = Batch(
+            pictures=np.empty((len(indices), *self._picture_shape()), dtype=np.uint8),
+            labels=np.empty(len(indices), dtype=np.int64)
+            if self._mixing is None
+            else np.empty((len(indices), self._mixing[1]), dtype=np.float32),
+        )
         first = step * self._global_batch + self._rank * self._global_batch // self._world_size
         parts = [pool.submit(self._fill, indices, batch, rows, first) for rows in _parts(len(indices), self._threads)]
         return _Pending(batch=batch, parts=parts)

@@ -172,9 +172,7 @@ def _batch(job: Job, program: Program) -> tuple[torch.Tensor | None, torch.Tenso
     else:
         colours = (3,) if data.colour else ()
         samples = torch.empty(batch, *colours, data.pixels, data.pixels, dtype=torch.uint8)
-        labels = torch.empty(batch, dtype=torch.int64)
-        if data.mix:
-            labels = torch.empty(batch, data.classes or 0)
+        labels = torch.empty(batch, data.classes or 0) if data.mix else torch.empty(batch, dtype=torch.int64)
     network = program.network
     return samples if network.has_first else None, labels if network.has_last else None
 

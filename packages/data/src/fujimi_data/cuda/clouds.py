@@ -27,20 +27,16 @@ def clouds(
 ) -> NDArray[np.uint8]:
     """Draw grey pictures of ExFractalDB, given their classes and instances; clouds are the processor's."""
     count = len(pictures)
-    places: dict[int, int] = {}
-    seen: list[Model] = []
+    places: dict[Model, int] = {}
     numbers = np.empty(count, dtype=np.int32)
     # sines are the processor's: those of a GPU are rounded otherwise
     cameras = np.empty((count, 9), dtype=np.float32)
     for i, (category, instance) in enumerate(pictures):
         key = class_key(seed, category)
         model = shown(key, instance, models=models, model_views=model_views, redraw=redraw)
-        if id(model) not in places:
-            places[id(model)] = len(seen)
-            seen.append(model)
-        numbers[i] = places[id(model)]
+        numbers[i] = places.setdefault(model, len(places))
         cameras[i] = camera_of(*view_of(key, instance, orbit=views == "orbit", model_views=model_views), pixels)
-    points = np.stack([model.points for model in seen])
+    points = np.stack([model.points for model in places])
     drawn = cuda.device_array((count, pixels * pixels), dtype=np.uint8)
     launch(_draw_all, count, _THREADS, *map(cuda.to_device, (points, numbers, cameras)), pixels, drawn)
     greys: NDArray[np.uint8] = drawn.copy_to_host()
@@ -49,15 +45,14 @@ def clouds(
 
 @kernel
 def _draw_all(points: Any, numbers: Any, cameras: Any, pixels: int, pictures: Any) -> None:
-    picture, camera = pictures[cuda.blockIdx.x], cameras[cuda.blockIdx.x]
+    picture, c = pictures[cuda.blockIdx.x], cameras[cuda.blockIdx.x]
     cloud = points[numbers[cuda.blockIdx.x]]
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     for place in range(thread, pixels * pixels, threads):
         picture[place] = 0
     cuda.syncthreads()
-    right_up = camera[0], camera[1], camera[2], camera[3], camera[4]
-    ahead = camera[5], camera[6], camera[7], camera[8]
+    camera = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]
     for i in range(thread, POINTS, threads):
-        place = _place_seen(cloud[0, i], cloud[1, i], cloud[2, i], right_up + ahead, np.int32(pixels))
+        place = _place_seen(cloud[0, i], cloud[1, i], cloud[2, i], camera, np.int32(pixels))
         if place < pixels * pixels:
             picture[place] = 255
