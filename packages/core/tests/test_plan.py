@@ -116,7 +116,14 @@ def test_refusal_names_a_plan_that_works(plan, ranks, parallel, train, message, 
     ("data", "batch", "message", "mended"),
     [
         ({"augment": "deit", "mix": True}, 21, "each rank has 21 samples a step; the nearest that works: 22", 22),
-        ({"repeats": 3}, 20, "does not divide the 80 samples of all ranks a step; the nearest that works: 81", 21),
+        (
+            {"repeats": 3},
+            20,
+            "does not divide the 80 samples of all ranks a step; the nearest that works: 84, 21 a",
+            21,
+        ),
+        ({"augment": "deit", "mix": True, "repeats": 3}, 21, "the nearest that works: 24", 24),
+        ({"augment": "deit", "mix": True, "repeats": 3}, 22, "the nearest that works: 96, 24 a rank", 24),
     ],
 )
 def test_batch_that_cannot_be_mixed_or_repeated_is_refused_with_one_that_can(job_table, data, batch, message, mended):

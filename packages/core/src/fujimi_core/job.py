@@ -1,5 +1,6 @@
 """Job: what the user wants trained, checked and with every default filled in."""
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -410,15 +411,17 @@ class Job:
                 f"ranks; use a multiple of {readers:,}, other ranks, or train.batch_per_rank"
             )
         batch, repeats = whole // readers, self.data.repeats
+        unit = math.lcm(readers * (2 if self.data.mix else 1), repeats)
+        nearest = max(1, (whole + unit // 2) // unit) * unit
         if self.data.mix and batch % 2:
             raise JobError(
                 f"job {self.name!r}: data.mix mixes pairs, but each rank has {batch:,} samples a step; the nearest "
-                f"that works: {batch + 1:,}"
+                f"that works: {nearest // readers:,}"
             )
         if whole % repeats:
             raise JobError(
                 f"job {self.name!r}: data.repeats = {repeats} does not divide the {whole:,} samples of all ranks a "
-                f"step; the nearest that works: {max(1, round(whole / repeats)) * repeats:,}"
+                f"step; the nearest that works: {nearest:,}, {nearest // readers:,} a rank"
             )
         return batch
 
