@@ -42,7 +42,7 @@ _CLASSES = 1000
 def make(work: Path, samples: int) -> None:
     """The same pictures for all readers."""
     generator = Plugins.installed(disabled=()).generator("visualatom")
-    for codec in (Codec.PNG, Codec.LZ4, Codec.ZSTD):
+    for codec in (Codec.PNG, Codec.PNG_FAST, Codec.LZ4, Codec.ZSTD):
         recipe = recipe_of(
             generator, classes=_CLASSES, instances=samples // _CLASSES, pixels=256, samples_per_shard=1000, codec=codec
         )
@@ -113,10 +113,10 @@ def a_file_each(work: Path) -> Reader:
     return read
 
 
-def webdataset(work: Path, decode: Callable[[bytes], object] = len) -> Reader:
+def webdataset(work: Path, decode: Callable[[bytes], object] = len, codec: Codec = Codec.PNG) -> Reader:
     import webdataset as wds
 
-    urls = [str(path) for path in sorted((work / "png").glob("*.tar"))]
+    urls = [str(path) for path in sorted((work / codec.value).glob("*.tar"))]
 
     def read() -> int:
         dataset = wds.WebDataset(urls, shardshuffle=len(urls), empty_check=False).shuffle(1000)
@@ -384,11 +384,13 @@ def main() -> None:
     if "decode" in only:
         readers = installed(
             {
+                "fujimi, fast PNG": lambda: loader(work, Codec.PNG_FAST),
                 "fujimi, PNG": lambda: loader(work, Codec.PNG),
                 "fujimi, LZ4": lambda: loader(work, Codec.LZ4),
                 "fujimi, Zstandard": lambda: loader(work, Codec.ZSTD),
                 "a file each, Pillow": lambda: files_and_pil(work),
                 "webdataset, Pillow": lambda: webdataset(work, pil),
+                "webdataset, Pillow, fast PNG": lambda: webdataset(work, pil, Codec.PNG_FAST),
                 "streaming, Pillow": lambda: streaming(work, pil),
             }
         )
@@ -398,6 +400,7 @@ def main() -> None:
         readers = installed(
             {
                 "fujimi, LZ4": lambda: loader(work, Codec.LZ4, augmentation),
+                "fujimi, fast PNG": lambda: loader(work, Codec.PNG_FAST, augmentation),
                 "fujimi, PNG": lambda: loader(work, Codec.PNG, augmentation),
                 "files, Pillow, torchvision, normalised RGB": lambda: torchvision_pipeline(work),
             }

@@ -229,14 +229,14 @@ def test_the_same_part_is_made_once_at_a_time(tmp_path: Path, generator: Generat
         generate(generator, recipe, tmp_path / "out", part=Part(number=1, of=2))
 
 
-@pytest.mark.parametrize("codec", [Codec.LZ4, Codec.ZSTD, Codec.NPY])
+@pytest.mark.parametrize("codec", [Codec.PNG_FAST, Codec.LZ4, Codec.ZSTD, Codec.NPY])
 def test_pictures_are_written_in_the_codec_that_is_asked_for(
     tmp_path: Path, generator: Generator, codec: Codec
 ) -> None:
     recipe = recipe_of(generator, **SIZES, codec=codec)
     generate(generator, recipe, tmp_path)
     sample = ShardDataset(tmp_path)[6]
-    assert list(sample.files) == [codec.value, "cls"]
+    assert list(sample.files) == [codec.extension, "cls"]
     assert np.array_equal(sample.picture, generator.render(seed=7, category=2, instance=1, pixels=16))
 
 

@@ -28,7 +28,13 @@ def _configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, help="directory for the shards")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the random numbers (default: 0)")
     _add_option(parser)
-    parser.add_argument("--codec", choices=list(Codec), type=Codec, default=Codec.PNG, help="of the pictures")
+    parser.add_argument(
+        "--codec",
+        choices=list(Codec),
+        type=Codec,
+        default=Codec.PNG,
+        help="of the pictures (default: png, the smallest; png-fast and npy.lz4 read faster)",
+    )
     parser.add_argument(
         "--samples-per-shard", metavar="N", type=int, help="samples in a shard (default: what gives up to 250 MB)"
     )

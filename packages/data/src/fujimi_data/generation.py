@@ -204,7 +204,8 @@ def _draw(generator: Generator, recipe: Recipe, numbers: range) -> list[Encoded]
 
 def _encoded(generator: Generator, recipe: Recipe, number: int) -> Encoded:
     category, _ = recipe.picture(number)
-    files = {recipe.codec.value: encode_picture(recipe.codec, draw(generator, recipe, number)), "cls": b"%d" % category}
+    content = encode_picture(recipe.codec, draw(generator, recipe, number))
+    files = {recipe.codec.extension: content, "cls": b"%d" % category}
     return encode(recipe.key(number), files, label=category)
 
 

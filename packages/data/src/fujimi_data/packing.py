@@ -164,7 +164,7 @@ def _recoded(key: str, files: Mapping[str, bytes], codec: Codec | None) -> Itera
             yield extension, content
             continue
         try:
-            yield codec.value, encode_picture(codec, decode(extension, content))
+            yield codec.extension, encode_picture(codec, decode(extension, content))
         except ValueError as wrong:
             raise FujimiError(f"sample {key}.{extension} is no picture that can be read: {wrong}") from None
 

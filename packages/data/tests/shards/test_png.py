@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 from fujimi_data.shards import png
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,14 +19,16 @@ def pillow_png(image: Image.Image, **options: int) -> bytes:
     return file.getvalue()
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
-def test_what_is_written_is_read_again(rows: int, columns: int, seed: int) -> None:
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.booleans())
+def test_what_is_written_is_read_again(rows: int, columns: int, seed: int, fast: bool) -> None:
     given_picture = picture(rows, columns, seed)
-    assert np.array_equal(png.decode(png.encode(given_picture)), given_picture)
+    assert np.array_equal(png.decode(png.encode(given_picture, fast=fast)), given_picture)
 
 
-def test_pillow_reads_what_is_written() -> None:
-    with Image.open(io.BytesIO(png.encode(picture(20, 30)))) as image:
+@pytest.mark.parametrize("fast", [False, True])
+def test_pillow_reads_what_is_written(fast: bool) -> None:
+    with Image.open(io.BytesIO(png.encode(picture(20, 30), fast=fast))) as image:
         image.load()
         assert image.mode == "L"
         assert np.array_equal(np.asarray(image), picture(20, 30))
@@ -38,20 +40,24 @@ def test_filtered_pictures_of_others_are_read() -> None:
     assert np.array_equal(png.decode(pillow_png(Image.fromarray(ramp))), ramp)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
-def test_colours_are_read_again(rows: int, columns: int, seed: int) -> None:
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.booleans())
+def test_colours_are_read_again(rows: int, columns: int, seed: int, fast: bool) -> None:
     given_picture = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
-    written = png.encode(given_picture)
+    written = png.encode(given_picture, fast=fast)
     assert np.array_equal(png.decode(written), given_picture)
     with Image.open(io.BytesIO(written)) as image:
         assert image.mode == "RGB"
         assert np.array_equal(np.asarray(image), given_picture)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 255), st.integers(0, 99))
-def test_pictures_of_black_and_one_grey_take_a_bit_a_pixel(rows: int, columns: int, light: int, seed: int) -> None:
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 255), st.integers(0, 99), st.booleans())
+def test_pictures_of_black_and_one_grey_take_a_bit_a_pixel(
+    rows: int, columns: int, light: int, seed: int, fast: bool
+) -> None:
     given_picture = (picture(rows, columns, seed) & 1) * np.uint8(light)
-    written = png.encode(given_picture)
+    written = png.encode(given_picture, fast=fast)
     assert np.array_equal(png.decode(written), given_picture)
     with Image.open(io.BytesIO(written)) as image:
         assert np.array_equal(np.asarray(image.convert("L")), given_picture)

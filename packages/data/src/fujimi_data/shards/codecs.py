@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -19,18 +19,25 @@ Content = bytes | memoryview
 
 
 class Codec(StrEnum):
-    """How a picture is written; the value is the extension of its file."""
+    """How a picture is written."""
 
-    #: PNG without filters, of 1 bit a pixel where two greys are enough.
+    #: PNG without filters, of 1 bit a pixel where two greys are enough; the smallest.
     PNG = "png"
+    #: The same with all noise stored: reads four times as fast, two thirds larger; for any reader of PNG.
+    PNG_FAST = "png-fast"
     #: numpy's format; any shape and type.
     NPY = "npy"
-    #: The same, compressed by LZ4: reads fastest, a third larger than PNG.
+    #: The same, compressed by LZ4: reads fastest, 40 % larger than PNG.
     LZ4 = "npy.lz4"
     #: The same, compressed by Zstandard.
     ZSTD = "npy.zst"
     #: JPEG; for photographs, loses a little.
     JPEG = "jpg"
+
+    @property
+    def extension(self) -> str:
+        """Of the files, without the dot."""
+        return "png" if self is Codec.PNG_FAST else self.value
 
 
 def encode_picture(codec: Codec, picture: NDArray[np.uint8]) -> bytes:
@@ -187,6 +194,7 @@ def _read_json(content: Content) -> Any:
 
 _ENCODERS: Mapping[Codec, Callable[[NDArray[np.uint8]], bytes]] = {
     Codec.PNG: png.encode,
+    Codec.PNG_FAST: partial(png.encode, fast=True),
     Codec.NPY: _write_npy,
     Codec.LZ4: _write_lz4,
     Codec.ZSTD: _write_zstd,

@@ -2,12 +2,15 @@
 
 import tarfile
 from collections.abc import Iterator
+from struct import Struct
 from typing import NamedTuple
 
 #: Everything in a tar archive comes in blocks of so many bytes.
 BLOCK = 512
 #: What an archive ends with.
 END = bytes(2 * BLOCK)
+# name, size in octal digits and the first folders of the name, in a header
+_HEADER = Struct("100s24x11s210x155s12x")
 
 
 class Member(NamedTuple):
@@ -59,11 +62,11 @@ def members(content: memoryview) -> Iterator[Member]:
     """
     place = 0
     while place < len(content):
-        head = bytes(content[place : place + BLOCK])
-        if head[257:262] != b"ustar":
+        if len(content) < place + BLOCK or bytes(content[place + 257 : place + 262]) != b"ustar":
             raise ValueError(f"no tar header at byte {place}")
-        name = head[:100].rstrip(b"\0")
-        prefix = head[345:500].rstrip(b"\0")
-        nbytes = int(head[124:135], 8)
-        yield Member((prefix + b"/" + name if prefix else name).decode(errors="surrogateescape"), place + BLOCK, nbytes)
+        name, digits, prefix = _HEADER.unpack_from(content, place)
+        path, nbytes = name.rstrip(b"\0"), int(digits, 8)
+        if prefix[0]:
+            path = prefix.rstrip(b"\0") + b"/" + path
+        yield Member(path.decode(errors="surrogateescape"), place + BLOCK, nbytes)
         place += BLOCK + nbytes + padding(nbytes)
