@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fujimi_core.data_spec import DataSpec
 from fujimi_core.device import Device
 from fujimi_core.errors import JobError, MachineError, PluginError, WorkloadError
 from fujimi_core.hookspecs import hookimpl
-from fujimi_core.job import DataSpec, Job, from_table
+from fujimi_core.job import Job, from_table
 from fujimi_core.machine import Machine
 from fujimi_core.machine_text import machine_toml
 from fujimi_core.mesh import Mesh

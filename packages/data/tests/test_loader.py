@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 from fujimi_core.offers import Generator
 from fujimi_data.augment.mix import Mixing, mix_pictures, soft_labels
 from fujimi_data.augment.recipes import recipe

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 from fujimi_data.order import batch_indices, laned, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 from fujimi_data.errors import ShardError
 from fujimi_data.order import batch_indices
 from fujimi_data.tokens import TokenDataset, TokenLoader

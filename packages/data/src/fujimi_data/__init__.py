@@ -1,6 +1,6 @@
 """Formula-driven pictures, tar shards, files of tokens, order and loaders of Fujimi."""
 
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.generation import Generation, generate, recipe_of

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 from numpy.typing import NDArray
 
 from fujimi_data.errors import Damage

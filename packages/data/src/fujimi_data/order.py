@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 import numpy as np
+from fujimi_core.data_spec import SampleOrder
 from fujimi_core.errors import unknown
-from fujimi_core.job import SampleOrder
 from numpy.typing import NDArray
 
 # Samples that lie together and are read one after the other in lane order: about a megabyte of pictures, which is

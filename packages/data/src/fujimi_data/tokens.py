@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-from fujimi_core.job import SampleOrder
+from fujimi_core.data_spec import SampleOrder
 from numpy.typing import NDArray
 
 from fujimi_data.errors import Damage, ShardError

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fujimi_core.data_spec import DataSpec, PictureCache, PictureSource
 from fujimi_core.errors import JobError, unknown
-from fujimi_core.job import DataSpec, Job, PictureCache, PictureSource
+from fujimi_core.job import Job
 from fujimi_core.offers import Generator
 from fujimi_data.augment.recipes import RECIPES
 from fujimi_data.errors import ShardError

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
+from fujimi_core.data_spec import PictureSource
 from fujimi_core.errors import RunError
-from fujimi_core.job import Backend, Job, PictureSource
+from fujimi_core.job import Backend, Job
 from fujimi_core.offers import Generator
 from fujimi_core.plugins import Plugins
 from fujimi_core.progress import CheckpointSaved, RunFinished, RunStarted, StepFinished, StepRejected

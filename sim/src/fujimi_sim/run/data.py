@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from fujimi_core.data_spec import PictureSource
 from fujimi_core.facilities import Storage
-from fujimi_core.job import Job, PictureSource
+from fujimi_core.job import Job
 from fujimi_core.plan import Plan
 
 from fujimi_sim.run.storage_times import read_local_s, read_s, stage_s
