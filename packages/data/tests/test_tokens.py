@@ -1,3 +1,5 @@
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,23 @@ def test_missing_file_and_directory_are_refused_by_their_names(tmp_path: Path) -
 def test_file_below_a_file_cannot_be_read(write) -> None:
     with pytest.raises(ShardError, match=r"train\.bin/more: cannot be read: Not a directory"):
         TokenDataset(write(range(9)) / "more", sequence=4, vocabulary=50)
+
+
+def test_file_that_is_cut_under_the_reader_is_named(write) -> None:
+    path = write(range(40))
+    dataset = TokenDataset(path, sequence=4, vocabulary=40)
+    os.truncate(path, 25)
+    assert dataset[1].tolist() == [4, 5, 6, 7, 8]
+    with pytest.raises(ShardError) as caught:
+        dataset[3]
+    assert str(caught.value) == (f"{path}: at byte 24: the file ends within this window; it had 40 tokens when opened")
+
+
+def test_dataset_is_pickled_without_its_file(write) -> None:
+    dataset = TokenDataset(write(np.arange(50_000) % 60), sequence=4, vocabulary=60)
+    content = pickle.dumps(dataset)
+    assert len(content) < 1000
+    assert pickle.loads(content)[9].tolist() == dataset[9].tolist()
 
 
 @pytest.mark.parametrize("number", [-1, 2])

@@ -5,6 +5,8 @@ the file's name ends in ``.u16``, 32 if in ``.u32``; with any other name, such a
 vocabulary needs.
 """
 
+import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +42,8 @@ class TokenDataset:
     an epoch predicts each token of the file once, the first and those of an incomplete window at the end aside.
 
     Args:
-        path: The file; it is mapped into memory, not read.
+        path: The file; windows are read when they are asked for. Processes may inherit the dataset by fork, or receive
+            it pickled.
         sequence: Tokens that a network sees of a sample, at least 1.
         vocabulary: How many different tokens there are, at least 1.
 
@@ -55,12 +58,23 @@ class TokenDataset:
         self.path = Path(path)
         self.sequence = sequence
         self.vocabulary = vocabulary
-        kind = token_type(self.path, vocabulary)
-        _check_length(self.path, kind, sequence)
-        self._tokens = np.memmap(self.path, dtype=kind, mode="r")
+        self._type = token_type(self.path, vocabulary)
+        self._tokens = _count(self.path, self._type, sequence)
+        self._open()
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
 
     def __len__(self) -> int:
-        return (len(self._tokens) - 1) // self.sequence
+        return (self._tokens - 1) // self.sequence
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_descriptor": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
         """Read a window.
@@ -73,24 +87,34 @@ class TokenDataset:
 
         Raises:
             IndexError: If there is no such window.
-            ShardError: If a token of it is not of the vocabulary.
+            ShardError: If a token of it is not of the vocabulary, or the file was cut since it was opened.
         """
         if not 0 <= number < len(self):
             raise IndexError(f"window {number} of {len(self)}")
         first = number * self.sequence
-        window = self._tokens[first : first + self.sequence + 1].astype(np.int64)
+        window = self._read(first, self.sequence + 1)
         wrong = np.flatnonzero(window >= self.vocabulary)
         if len(wrong):
-            raise self._not_of_vocabulary(first + int(wrong[0]))
+            what = (
+                f"token {first + wrong[0]}, read as {self._type.name}, is {window[wrong[0]]}, "
+                f"but the last of a vocabulary of {self.vocabulary} is {self.vocabulary - 1}"
+            )
+            raise self._damage(first + int(wrong[0]), what)
         return window
 
-    def _not_of_vocabulary(self, position: int) -> ShardError:
-        kind = self._tokens.dtype
-        what = (
-            f"token {position}, read as {kind.name}, is {self._tokens[position]}, "
-            f"but the last of a vocabulary of {self.vocabulary} is {self.vocabulary - 1}"
-        )
-        return ShardError(Damage(shard=str(self.path), offset=position * kind.itemsize, what=what))
+    def _read(self, first: int, count: int) -> NDArray[np.int64]:
+        """Read some tokens; a mapped file that was cut would end the process instead."""
+        content = bytearray()
+        wanted, offset = count * self._type.itemsize, first * self._type.itemsize
+        while len(content) < wanted:
+            got = os.pread(self._descriptor, wanted - len(content), offset + len(content))
+            if not got:
+                raise self._damage(first, f"the file ends within this window; it had {self._tokens} tokens when opened")
+            content += got
+        return np.frombuffer(content, dtype=self._type).astype(np.int64)
+
+    def _damage(self, position: int, what: str) -> ShardError:
+        return ShardError(Damage(shard=str(self.path), offset=position * self._type.itemsize, what=what))
 
 
 class TokenBatch(NamedTuple):
@@ -108,7 +132,7 @@ class TokenBatch(NamedTuple):
 class TokenLoader:
     """Endless batches of tokens of one rank, beginning at any step; the counterpart of `BatchLoader`.
 
-    A batch is copied out of the mapped file when it is asked for: there is nothing to decode ahead.
+    A batch is read when it is asked for: there is nothing to decode ahead.
 
     Args:
         dataset: Where windows are read.
@@ -156,7 +180,7 @@ class TokenLoader:
         """Batch of ``step``, which then is one more.
 
         Raises:
-            ShardError: If a token is not of the vocabulary.
+            ShardError: As windows of the dataset do.
             StopIteration: If the loader is closed.
         """
         dataset = self._dataset
@@ -192,9 +216,11 @@ class TokenLoader:
         )
 
 
-def _check_length(path: Path, kind: np.dtype[Any], sequence: int) -> None:
+def _count(path: Path, kind: np.dtype[Any], sequence: int) -> int:
+    """Tokens of a file."""
     if what := _what_is_wrong(path, kind, sequence):
         raise ShardError(Damage(shard=str(path), what=what))
+    return path.stat().st_size // kind.itemsize
 
 
 def _what_is_wrong(path: Path, kind: np.dtype[Any], sequence: int) -> str | None:
