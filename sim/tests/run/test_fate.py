@@ -102,3 +102,16 @@ def test_node_that_nobody_replaces_delays_nobody() -> None:
     assert fate.delay_s() == 1.0
     fate.drop_node()
     assert fate.delay_s() == -math.inf
+
+
+def test_dropped_nodes_are_others_when_the_job_gets_its_nodes_anew() -> None:
+    fate = Fate(Nodes.of(even(3), 2 * even(3)), Noise(), None, seed=1)
+    for _ in range(2):
+        for _ in range(2):
+            fate.drop_node()  # one that is still there
+        assert fate.delay_s() > -math.inf
+        fate.replace_dropped_nodes()
+    fate.replace_dropped_nodes()
+    for _ in range(3):
+        fate.drop_node()
+    assert fate.delay_s() == -math.inf

@@ -72,6 +72,19 @@ def test_jumps_come_to_what_single_steps_come_to(
     assert dataclasses.asdict(run_step_by_step(spec, costs, fate(spec, reliability, seed))) == about(jumped)
 
 
+def test_run_that_shrinks_in_each_submission_has_all_its_nodes_in_the_next() -> None:
+    spec = RunSpec(
+        steps=400, samples_per_step=4, checkpoint_every=7, nodes=2, groups=2, on_failure=OnFailure.SHRINK, warned_s=90.0
+    )
+    paid = Costs(even_step_s=1.7, compute_s=0.4, restore_s=1.7, start_s=2.3)
+    reliability = Reliability(node_mtbf_s=200.0)
+    outcome = run_step_by_step(spec, paid, fate(spec, reliability, 3))
+    assert dataclasses.asdict(outcome) == about(run(spec, paid, fate(spec, reliability, 3)))
+    assert outcome.failures > 4
+    assert outcome.submissions > 4
+    assert all(0 <= value < math.inf for value in dataclasses.asdict(outcome).values())
+
+
 def test_runs_compared_above_fail_hang_shrink_and_are_submitted_again() -> None:
     spec = RunSpec(
         steps=40,

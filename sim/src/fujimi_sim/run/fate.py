@@ -16,6 +16,8 @@ from fujimi_sim.simulation import draw_slowness
 _KEPT = 64
 #: What draws from a seed of its own.
 _STRAGGLERS, _FATE = 1, 2
+#: Delay that stands for a node that works no longer.
+_DROPPED = -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,16 +141,28 @@ class Fate:
 
     def replace_node(self) -> None:
         """Let another node take the place of the one that failed."""
-        node = self._one_of_them()
+        self._replace(self._one_of_them())
+
+    def drop_node(self) -> None:
+        """Let nobody take its place."""
+        self._replaced[self._one_of_them()] = _DROPPED
+
+    def replace_dropped_nodes(self) -> None:
+        """Let others take the places of all that were dropped, when the job gets its nodes anew."""
+        for node, delay_s in self._replaced.items():
+            if delay_s == _DROPPED:
+                self._replace(node)
+
+    def _replace(self, node: int) -> None:
         compute_s = self._nodes.compute_s[node]
         sigma = math.sqrt(math.log1p(self._noise.compute_std**2))
         drawn = self._random.lognormal(-(sigma**2) / 2, sigma, len(compute_s))  # of mean 1
         slowness = drawn * _straggling(self._random, compute_s.shape, self._noise)
         self._replaced[node] = float((compute_s * (slowness - 1.0)).max())
 
-    def drop_node(self) -> None:
-        """Let nobody take its place."""
-        self._replaced[self._one_of_them()] = -math.inf
-
     def _one_of_them(self) -> int:
-        return int(self._random.integers(len(self._nodes.delay_s)))
+        """A node that is still there."""
+        while True:
+            node = int(self._random.integers(len(self._nodes.delay_s)))
+            if self._replaced.get(node) != _DROPPED:
+                return node

@@ -68,6 +68,7 @@ class _Run:
         spec, outcome = self._spec, self._outcome
         self._spares, self._groups = spec.spares, spec.groups
         self._restage_s = self._costs.stage_s
+        self._fate.replace_dropped_nodes()
         outcome.submissions += 1
         began_s = outcome.held_s
         starts = 0

@@ -49,6 +49,7 @@ class _Job:
     def submission(self) -> _Process:
         """Start ranks, and again after each failure."""
         self.outcome.submissions += 1
+        self.fate.replace_dropped_nodes()
         warning_at_s = self.env.now + self.spec.warned_s
         spares, groups, stage_s = self.spec.spares, self.spec.groups, self.costs.stage_s
         for _ in self.tries():
