@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from fujimi_data.cuda import basins, clouds, contours, fractals
 from fujimi_data.cuda.device import cuda
-from fujimi_data.families import exfractaldb, fractaldb, newton, rcdb, visualatom
+from fujimi_data.families import exfractaldb, fractaldb, newton, ofdb, one_p_frac, rcdb, visualatom
 
 #: Kernels, the family, side of a picture, and how many to time at once.
 CASES: dict[str, tuple[Callable, Callable, int, int]] = {
@@ -22,6 +22,8 @@ CASES: dict[str, tuple[Callable, Callable, int, int]] = {
     "Newton 224": (basins.newton_fractals, newton.render, 224, 4096),
     "ExFractalDB 224": (clouds.clouds, exfractaldb.render, 224, 4096),
     "FractalDB 362, 200,000 points": (fractals.fractals, fractaldb.render, 362, 1024),
+    "OFDB 362, 200,000 points": (fractals.ofdb_fractals, ofdb.render, 362, 1024),
+    "1p-frac 512, 100,000 points": (fractals.one_p_fractals, one_p_frac.render, 512, 1024),
 }
 
 

@@ -1,17 +1,19 @@
-"""FractalDB on a GPU: a thread for each orbit, and a block of threads for each picture."""
+"""FractalDB, OFDB and 1p-frac on a GPU: a thread for each orbit, and a block of threads for each picture."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from fujimi_data.cuda.device import cuda, for_device, kernel, launch
-from fujimi_data.families import fractaldb
+from fujimi_data.families import fractaldb, ofdb, one_p_frac
 from fujimi_data.families.chaos_game import (
     APART,
     BLOCK,
+    LARGEST,
     MOST_MAPS,
     ORBITS,
     UNSEEN,
@@ -20,8 +22,16 @@ from fujimi_data.families.chaos_game import (
     _scale,
     coefficients,
 )
-from fujimi_data.families.fractaldb_instances import FLIPS, PATTERNS, STAGES, Variant, proper_variant, row_of
-from fujimi_data.families.ifs_orbit import PAD
+from fujimi_data.families.fractaldb_instances import (
+    FLIPS,
+    PATTERNS,
+    STAGES,
+    UNCHANGED_ROW,
+    Variant,
+    proper_variant,
+    row_of,
+)
+from fujimi_data.families.ifs_orbit import PAD, System
 from fujimi_data.families.ifs_picture import GREY
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width
@@ -33,21 +43,100 @@ _random_words, _scale_of = for_device(threefry), for_device(_scale)
 _chosen_map, _mapped_point = for_device(_chosen), for_device(_mapped)
 
 
+class _Game(NamedTuple):
+    """What a picture shows.
+
+    Args:
+        key: Of the random words.
+        stream: Which sequence of the key.
+        system: That is played.
+        limit: Of the size of coordinates.
+        flip: Of the picture.
+    """
+
+    key: Pair
+    stream: int
+    system: System
+    limit: float
+    flip: int
+
+
 def fractals(
     *, seed: int, pictures: Sequence[tuple[int, int]], pixels: int, points: int = 200_000, weights: float = 0.4
 ) -> NDArray[np.uint8]:
     """Draw grey pictures of FractalDB in patches, given their classes and instances."""
-    count, played = len(pictures), -(-points // BLOCK) * BLOCK
+    games = []
+    for category, instance in pictures:
+        number, flip = divmod(instance, FLIPS)
+        key = class_key(seed, category)
+        variant = _variant(key, row_of(number, patterns=PATTERNS), weights)
+        games.append(_Game(key, number, variant.system, variant.limit, flip))
+    render = partial(fractaldb.render, weights=weights)
+    return _drawn(games, render, seed=seed, pictures=pictures, pixels=pixels, points=points)
+
+
+def ofdb_fractals(
+    *, seed: int, pictures: Sequence[tuple[int, int]], pixels: int, points: int = 200_000
+) -> NDArray[np.uint8]:
+    """Draw grey pictures of OFDB in patches, given their classes and instances."""
+    games = []
+    for category, instance in pictures:
+        key = class_key(seed, category)
+        variant = _variant(key, UNCHANGED_ROW, 0.0)
+        games.append(_Game(key, instance, variant.system, variant.limit, 0))
+    return _drawn(games, ofdb.render, seed=seed, pictures=pictures, pixels=pixels, points=points)
+
+
+def one_p_fractals(
+    *,
+    seed: int,
+    pictures: Sequence[tuple[int, int]],
+    pixels: int,
+    points: int = 100_000,
+    maps: int = 2,
+    sigma: float = 3.5,
+    delta: float = 0.1,
+    fill_rate: float = 0.05,
+) -> NDArray[np.uint8]:
+    """Draw grey pictures of 1p-frac, given their classes and instances; the rest is as of its ``render``.
+
+    A picture of each class is drawn on a processor first, which decides whether it is lit enough.
+
+    Raises:
+        ValueError: As ``render`` does.
+    """
+    recipe = one_p_frac.Recipe(seed=seed, points=points, maps=maps, sigma=sigma, delta=delta, fill_rate=fill_rate)
+    games = []
+    for category, instance in pictures:
+        system = one_p_frac.class_system(recipe, category, one_p_frac.lit_attempt(recipe, category))
+        games.append(_Game(class_key(seed, category), instance, system, LARGEST, 0))
+    render = partial(one_p_frac.render, maps=maps, sigma=sigma, delta=delta, fill_rate=fill_rate)
+    return _drawn(games, render, seed=seed, pictures=pictures, pixels=pixels, points=points)
+
+
+def _variant(key: Pair, row: int, weights: float) -> Variant:
+    stages = (proper_variant(key, fill_rate=0.2, weights=weights, row=row, stage=stage) for stage in range(STAGES + 1))
+    return next(variant for variant in stages if variant is not None)
+
+
+def _drawn(
+    games: Sequence[_Game],
+    render: Callable[..., NDArray[np.uint8]],
+    *,
+    seed: int,
+    pictures: Sequence[tuple[int, int]],
+    pixels: int,
+    points: int,
+) -> NDArray[np.uint8]:
+    """Draw pictures, on a processor those whose points go beyond the limit; few do."""
+    count, played = len(games), -(-points // BLOCK) * BLOCK
     maps = np.empty((count, MOST_MAPS, 6), dtype=np.float32)
     bounds = np.empty((count, MOST_MAPS - 1), dtype=np.uint32)
     numbers = np.empty((count, 4), dtype=np.uint32)
     limits = np.empty(count, dtype=np.float32)
-    for i, (category, instance) in enumerate(pictures):
-        number, flip = divmod(instance, FLIPS)
-        key = class_key(seed, category)
-        variant = _variant(key, row_of(number, patterns=PATTERNS), weights)
-        maps[i], bounds[i] = coefficients(variant.system)
-        limits[i], numbers[i] = variant.limit, (*key, number, flip)
+    for i, game in enumerate(games):
+        maps[i], bounds[i] = coefficients(game.system)
+        limits[i], numbers[i] = game.limit, (*game.key, game.stream, game.flip)
     width = grid_width(pixels)
     coordinates = cuda.device_array((count, 2, played), dtype=np.float32)
     words = cuda.device_array((count, played), dtype=np.uint32)
@@ -60,17 +149,9 @@ def fractals(
     launch(_show, -(-count * pixels * pixels // _THREADS), _THREADS, grids, numbers, pixels, width, drawn)
     greys: NDArray[np.uint8] = drawn.copy_to_host().reshape(count, pixels, pixels)
     for i in np.flatnonzero(~within.copy_to_host()).tolist():
-        # points that run away are drawn anew, nearer to the class; few pictures are
         category, instance = pictures[i]
-        greys[i] = fractaldb.render(
-            seed=seed, category=category, instance=instance, pixels=pixels, points=points, weights=weights
-        )
+        greys[i] = render(seed=seed, category=category, instance=instance, pixels=pixels, points=points)
     return greys
-
-
-def _variant(key: Pair, row: int, weights: float) -> Variant:
-    stages = (proper_variant(key, fill_rate=0.2, weights=weights, row=row, stage=stage) for stage in range(STAGES + 1))
-    return next(variant for variant in stages if variant is not None)
 
 
 @kernel

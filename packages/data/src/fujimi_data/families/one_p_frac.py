@@ -149,14 +149,19 @@ def lit_attempt(recipe: Recipe, category: int) -> int:
     raise _unlit(recipe)
 
 
-def _drawing(
-    recipe: Recipe, category: int, attempt: int, instance: int, pixels: int, colour: bool
-) -> NDArray[np.uint8] | None:
+def class_system(recipe: Recipe, category: int, attempt: int) -> System:
+    """The system of a class whose factors were drawn anew some times."""
     key, pairs = class_key(recipe.seed, category), _PARAMETERS * MOST_MAPS // 2
     draws = words(key, stream=CLASS_STREAM, first=attempt * pairs, pairs=pairs).reshape(-1)
     low, high = 1.0 - recipe.delta, 1.0 + recipe.delta
     factors = np.array([real(int(draw), low, high) for draw in draws[: _PARAMETERS * recipe.maps]])
-    system = weighted(base_system(recipe), factors.reshape(-1, _PARAMETERS))
+    return weighted(base_system(recipe), factors.reshape(-1, _PARAMETERS))
+
+
+def _drawing(
+    recipe: Recipe, category: int, attempt: int, instance: int, pixels: int, colour: bool
+) -> NDArray[np.uint8] | None:
+    system, key = class_system(recipe, category, attempt), class_key(recipe.seed, category)
     return _played(system, key, stream=instance, points=recipe.points, pixels=pixels, colour=colour)
 
 
