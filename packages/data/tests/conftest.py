@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from fujimi_core.offers import Generator
 from fujimi_data.generation import Generation, generate, recipe_of
+from hypothesis import settings
 from numpy.typing import NDArray
 
+settings.register_profile("untimed", deadline=None)  # timings never decide a test
+settings.load_profile("untimed")
 SIZES = {"classes": 4, "instances": 3, "pixels": 16, "seed": 7, "samples_per_shard": 5}
 
 

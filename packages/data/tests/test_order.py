@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(0, 2**40), st.integers(0, 1000))
 def test_an_epoch_visits_each_sample_once(samples: int, seed: int, epoch: int) -> None:
     visited = permuted(np.arange(samples), samples=samples, seed=seed, epoch=epoch)
@@ -34,7 +33,7 @@ def stream(samples: int, seed: int, *, first_step: int, steps: int, global_batch
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     samples=st.integers(1, 60),
     seed=st.integers(0, 5),
@@ -55,7 +54,7 @@ def test_a_run_goes_on_with_another_world_size_without_loss_or_repetition(
     assert all(len(set(epoch)) == len(epoch) for epoch in epochs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(samples=st.integers(1, 50), world_size=st.sampled_from([1, 2, 3, 5, 8]), batch=st.integers(1, 30))
 def test_ranks_share_the_batch_that_one_rank_would_read(samples: int, world_size: int, batch: int) -> None:
     alone = stream(samples, 3, first_step=2, steps=2, global_batch=batch * world_size, world_size=1)
@@ -63,7 +62,7 @@ def test_ranks_share_the_batch_that_one_rank_would_read(samples: int, world_size
     assert together == alone
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(1, 3000), st.integers(0, 2**40), st.integers(0, 1000), st.integers(1, 300))
 def test_an_epoch_in_lane_order_visits_each_sample_once(samples: int, seed: int, epoch: int, lanes: int) -> None:
     visited = laned(np.arange(samples), samples=samples, seed=seed, epoch=epoch, lanes=lanes)
@@ -83,7 +82,7 @@ def test_a_lane_reads_blocks_of_neighbours_in_random_order() -> None:
     assert abs(np.corrcoef(blocks[:, 0].reshape(-1), np.arange(160))[0, 1]) < 0.3
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     samples=st.integers(1, 400),
     order=st.sampled_from(list(SampleOrder)),

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # timings never decide a test
+settings.load_profile("untimed")
 
 collect_ignore_glob = ["*_ranks.py"]  # programs, which mpiexec starts
 

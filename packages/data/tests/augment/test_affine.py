@@ -30,7 +30,7 @@ def check(same: Same, matrix: Matrix, rows: int, columns: int, channels: int, bi
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(SLOPE, MOVE, SIDE, SIDE, st.sampled_from([1, 3]), st.integers(0, 1), st.booleans())
 @example(0.0, 0.0, 20, 30, 1, 1, True)
 @example(0.0, 29.75, 20, 30, 1, 1, True)
@@ -44,7 +44,7 @@ def test_shears_and_translations_are_those_of_pillow(
     check(same_as_pillow, matrix, rows, columns, channels, bicubic)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.floats(-2, 2), SLOPE, MOVE, SLOPE, st.floats(-2, 2), MOVE, SIDE, SIDE, st.integers(0, 1))
 @example(-1.0, 0.0, 30.0, 0.0, -1.0, 20.0, 20, 30, 1)
 @example(0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 70, 71, 1)

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fujimi_data.augment import pointwise
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
@@ -26,7 +26,6 @@ def check(
     assert same(lambda planes: pointwise.change_values(planes, operation, float(argument)), reference, picture)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=9), st.integers(1, 40), st.integers(1, 40), CHANNELS)
 @example([7], 5, 5, 3)
 @example([0, 255], 40, 40, 1)
@@ -40,7 +39,6 @@ def test_what_depends_on_the_histogram_is_as_in_pillow(
     check(same_as_pillow, pointwise.EQUALIZE, 0, picture, ImageOps.equalize)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1), st.integers(1, 40), CHANNELS, st.floats(0, 3))
 @example([3, 200], 20, 3, 0.0)
 @example([3, 200], 20, 3, 1.0)

@@ -39,7 +39,7 @@ def pillows(picture: NDArray[np.uint8], rows: int, columns: int, box: Box | None
     return np.asarray(image.resize((columns, rows), how, box=(0, top, columns, bottom)))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(SIDE, SIDE, SIDE, SIDE, st.sampled_from([1, 3]), st.sampled_from(["bilinear", "bicubic"]))
 @example(60, 20, 7, 40, 1, "bilinear")
 @example(1, 1, 64, 64, 3, "bicubic")
@@ -52,7 +52,7 @@ def test_pictures_are_those_of_pillow(
     assert np.array_equal(ours(picture, new_rows, new_columns, None, resampling), expected)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data(), st.integers(2, 50), st.integers(2, 50), st.sampled_from(["bilinear", "bicubic"]))
 def test_parts_are_those_of_pillow(data: st.DataObject, rows: int, columns: int, resampling: str) -> None:
     left, right = sorted(data.draw(st.lists(st.floats(0, columns, width=32), min_size=2, max_size=2)))

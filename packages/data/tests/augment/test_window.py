@@ -1,12 +1,11 @@
 import numpy as np
 from fujimi_data.augment.window import copy_window
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 SIDE, PLACE = st.integers(1, 12), st.integers(-15, 15)
 
 
-@settings(deadline=None)
 @given(SIDE, SIDE, SIDE, SIDE, PLACE, PLACE, st.booleans(), st.booleans(), st.sampled_from([1, 3]))
 def test_windows_are_those_of_a_picture_with_a_border(
     rows: int,

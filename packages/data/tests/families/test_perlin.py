@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fujimi_data.families.perlin import pnoise1
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 # noise 1.2.2, the package that the definition names: places, and what its pnoise1 returned there
@@ -16,7 +16,6 @@ def test_noise_has_the_bits_that_the_package_noise_returned() -> None:
     assert np.array_equal([pnoise1(np.float32(x)) for x in places], values)
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=0.0, max_value=10_000.0))
 @example(0.0)
 @example(255.5)

@@ -26,7 +26,7 @@ def pillows(points: Points) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=1, max_size=12))
 @example([(3, 4)])
 @example([(-300_000, 11), (400_000, 13)])

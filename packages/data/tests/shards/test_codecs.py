@@ -9,7 +9,7 @@ import zstandard
 from fujimi_data.errors import MissingPackageError
 from fujimi_data.shards import codecs
 from fujimi_data.shards.codecs import Codec, decode, encode_picture, is_picture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,7 +22,6 @@ def picture(rows: int, columns: int, colour: bool, seed: int) -> NDArray[np.uint
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(LOSSLESS), st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 9))
 def test_what_is_written_is_read_again(codec: Codec, rows: int, columns: int, colour: bool, seed: int) -> None:
     given_picture = picture(rows, columns, colour, seed)

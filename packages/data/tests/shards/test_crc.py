@@ -2,11 +2,10 @@ import google_crc32c
 import numpy as np
 import pytest
 from fujimi_data.shards import crc
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2000), st.integers(0, 99))
 def test_sums_are_those_of_google(words: int, seed: int) -> None:
     content = np.random.default_rng(seed).integers(0, 2**64, words, dtype=np.uint64)

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 from fujimi_data.shards import png
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,7 +19,6 @@ def pillow_png(image: Image.Image, **options: int) -> bytes:
     return file.getvalue()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.booleans())
 def test_what_is_written_is_read_again(rows: int, columns: int, seed: int, fast: bool) -> None:
     given_picture = picture(rows, columns, seed)
@@ -40,7 +39,6 @@ def test_filtered_pictures_of_others_are_read() -> None:
     assert np.array_equal(png.decode(pillow_png(Image.fromarray(ramp))), ramp)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.booleans())
 def test_colours_are_read_again(rows: int, columns: int, seed: int, fast: bool) -> None:
     given_picture = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
@@ -51,7 +49,6 @@ def test_colours_are_read_again(rows: int, columns: int, seed: int, fast: bool) 
         assert np.array_equal(np.asarray(image), given_picture)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 255), st.integers(0, 99), st.booleans())
 def test_pictures_of_black_and_one_grey_take_a_bit_a_pixel(
     rows: int, columns: int, light: int, seed: int, fast: bool

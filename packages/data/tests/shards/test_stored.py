@@ -4,7 +4,7 @@ import deflate
 import numpy as np
 import pytest
 from fujimi_data.shards.stored import zlib_compress
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -30,7 +30,6 @@ def noise(nbytes: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, nbytes, dtype=np.uint8)
 
 
-@settings(deadline=None)
 @given(PIECES)
 def test_decoders_of_others_read_what_is_written(pieces: list[bytes | tuple[int, int]]) -> None:
     content = built(pieces)
