@@ -23,7 +23,7 @@ class Codec(StrEnum):
 
     #: PNG without filters, of 1 bit a pixel where two greys are enough; the smallest.
     PNG = "png"
-    #: The same with all noise stored: reads four times as fast, two thirds larger; for any reader of PNG.
+    #: The same with all noise stored: inflated three times as fast, two thirds larger; for any reader of PNG.
     PNG_FAST = "png-fast"
     #: numpy's format; any shape and type.
     NPY = "npy"
