@@ -9,6 +9,7 @@ from fujimi_core.offers import Generator
 from fujimi_core.plugins import Plugins
 from fujimi_data import plugin
 from fujimi_data.generate_commands import options_of
+from fujimi_data.shards.codecs import Codec
 from PIL import Image
 
 
@@ -196,6 +197,15 @@ def test_generate_needs_a_directory_or_estimate(plugins: Plugins, capsys: pytest
     sizes = ["--classes", "4", "--instances", "3", "--pixels", "16"]
     assert main(["data", "generate", "speckles", *sizes], plugins) == 2
     assert "--out is missing: give a directory, or --estimate" in capsys.readouterr().err
+
+
+def test_unknown_codec_is_answered_with_those_that_there_are(
+    plugins: Plugins, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(plugins, tmp_path / "out", "--codec", "pngfast") == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "'pngfast'" in last
+    assert all(codec in last for codec in Codec)
 
 
 @pytest.mark.parametrize(

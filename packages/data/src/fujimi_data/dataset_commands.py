@@ -75,12 +75,15 @@ def _configure_pack(parser: argparse.ArgumentParser) -> None:
         default=SHARD_NBYTES,
         help=f"above which a shard takes no further sample (default: {SHARD_NBYTES})",
     )
-    parser.add_argument("--codec", choices=list(Codec), type=Codec, help="to write pictures in (default: as they are)")
+    parser.add_argument(
+        "--codec", choices=[each.value for each in Codec], help="to write pictures in (default: as they are)"
+    )
 
 
 def _pack(arguments: argparse.Namespace, plugins: Plugins) -> int:
     try:
-        packed = pack(arguments.source, arguments.out, shard_nbytes=arguments.shard_bytes, codec=arguments.codec)
+        codec = Codec(arguments.codec) if arguments.codec else None
+        packed = pack(arguments.source, arguments.out, shard_nbytes=arguments.shard_bytes, codec=codec)
     except ValueError as wrong:
         raise FujimiError(str(wrong)) from None
     manifest = packed.manifest

@@ -30,9 +30,8 @@ def _configure_generate(parser: argparse.ArgumentParser) -> None:
     _add_option(parser)
     parser.add_argument(
         "--codec",
-        choices=list(Codec),
-        type=Codec,
-        default=Codec.PNG,
+        choices=[each.value for each in Codec],
+        default=Codec.PNG.value,
         help="of the pictures (default: png, the smallest; png-fast and npy.lz4 read faster)",
     )
     parser.add_argument(
@@ -60,7 +59,7 @@ def _generate(arguments: argparse.Namespace, plugins: Plugins) -> int:
             pixels=arguments.pixels,
             seed=arguments.seed,
             options=options_of(generator, arguments.option),
-            codec=arguments.codec,
+            codec=Codec(arguments.codec),
             samples_per_shard=arguments.samples_per_shard,
         )
         if arguments.estimate:
