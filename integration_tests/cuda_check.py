@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fujimi_data.cuda import basins, clouds, contours, fractals
+from fujimi_data.cuda import basins, clouds, contours, densities, fractals
 from fujimi_data.cuda.device import cuda
-from fujimi_data.families import exfractaldb, fractaldb, newton, ofdb, one_p_frac, rcdb, visualatom
+from fujimi_data.families import contractive_ifs, exfractaldb, fractaldb, newton, ofdb, one_p_frac, rcdb, visualatom
 
 #: Kernels, the family, side of a picture, and how many to time at once.
 CASES: dict[str, tuple[Callable, Callable, int, int]] = {
@@ -23,6 +23,7 @@ CASES: dict[str, tuple[Callable, Callable, int, int]] = {
     "ExFractalDB 224": (clouds.clouds, exfractaldb.render, 224, 4096),
     "FractalDB 362, 200,000 points": (fractals.fractals, fractaldb.render, 362, 1024),
     "OFDB 362, 200,000 points": (fractals.ofdb_fractals, ofdb.render, 362, 1024),
+    "contractive 256, 100,000 points": (densities.densities, contractive_ifs.render, 256, 2048),
     "1p-frac 512, 100,000 points": (fractals.one_p_fractals, one_p_frac.render, 512, 1024),
 }
 

@@ -32,8 +32,10 @@ CASES = [
     ("exfractaldb", "clouds", "clouds", [(0, 0), (1, 25), (1, 13)], 32, {}),
     ("exfractaldb", "clouds", "clouds", [(2, 5)], 17, {"views": "orbit", "models": 1}),
     ("fractaldb", "fractals", "fractals", [(1, 401), (2, 42)], 24, {"points": 2500}),
-    ("ofdb", "fractals", "ofdb_fractals", [(1, 0), (2, 3)], 24, {"points": 2500}),
-    ("one_p_frac", "fractals", "one_p_fractals", [(0, 0), (3, 2)], 24, {"points": 2500, "maps": 3, "fill_rate": 0.01}),
+    ("ofdb", "fractals", "ofdb_fractals", [(2, 3)], 24, {"points": 900}),
+    ("contractive_ifs", "densities", "densities", [(3, 4)], 24, {"points": 900}),
+    ("contractive_ifs", "densities", "densities", [(2, 1)], 17, {"points": 900, "look": "density", "patch": False}),
+    ("one_p_frac", "fractals", "one_p_fractals", [(3, 2)], 24, {"points": 900, "maps": 3, "fill_rate": 0.01}),
 ]
 
 

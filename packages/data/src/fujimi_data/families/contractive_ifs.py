@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from fujimi_core.errors import unknown
@@ -90,24 +91,66 @@ def render(
             system, seed=instance, points=points, pixels=pixels, look=look, colour=colour, patch=patch
         )
     key = class_key(seed, category)
+    scene = scene_of(key, instance, patch=patch, least_maps=least_maps, most_maps=most_maps, jitter=jitter, flips=flips)
+    counts = _counted(
+        scene.system, key=key, stream=instance, points=points, pixels=pixels, transposed=scene.is_transposed
+    )
+    return scene.shown(stamped(counts, scene.stamp), look=look, colour=colour)
+
+
+class Scene(NamedTuple):
+    """What is drawn at random of a picture, but for its points.
+
+    Args:
+        system: That is played.
+        stamp: See :func:`stamped`.
+        flip: Bit 0: upside down; bit 1: left to right; bit 2: transposed, before the others.
+        hue: See :func:`hue_levels`.
+        saturation: See :func:`hue_levels`.
+        value: See :func:`hue_levels`.
+    """
+
+    system: System
+    stamp: int
+    flip: int
+    hue: float
+    saturation: int
+    value: int
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether x and y are exchanged."""
+        return self.flip >= 4
+
+    def shown(self, covered: NDArray[np.uint32], *, look: str, colour: bool) -> NDArray[np.uint8]:
+        """The picture of how many stamps cover each pixel."""
+        levels = levels_of(
+            int(covered.max()),
+            look=look,
+            colour=colour,
+            hue=self.hue,
+            saturation=self.saturation,
+            value=self.value,
+        )
+        # a stamp is as likely as the same stamp turned over
+        return shown(covered, levels)[:: -1 if self.flip & 1 else 1, :: -1 if self.flip & 2 else 1].copy()
+
+
+def scene_of(
+    key: Pair, instance: int, *, patch: bool, least_maps: int, most_maps: int, jitter: bool, flips: bool
+) -> Scene:
+    """Draw a scene of a class; the rest is as of :func:`render`."""
     system = class_system(key, least_maps=least_maps, most_maps=most_maps)
     choices = [int(word) for word in words(key, stream=instance, first=_CHOICES, pairs=7).reshape(-1)]
-    if jitter:
-        system = jittered(system, choices[: 2 * _TRIES])
     flip, stamp, hue, saturation, value, *_ = choices[2 * _TRIES :]
-    flip = flip % 8 if flips else 0
-    counts = _counted(system, key=key, stream=instance, points=points, pixels=pixels, transposed=flip >= 4)
-    covered = stamped(counts, integer(stamp, 1, _STAMPS - 1) if patch else PIXEL)
-    levels = levels_of(
-        int(covered.max()),
-        look=look,
-        colour=colour,
+    return Scene(
+        system=jittered(system, choices[: 2 * _TRIES]) if jitter else system,
+        stamp=integer(stamp, 1, _STAMPS - 1) if patch else PIXEL,
+        flip=flip % 8 if flips else 0,
         hue=real(hue, 0.0, 255.0),
         saturation=int(real(saturation, LEAST_SATURATION, 1.0) * 255),
         value=int(real(value, LEAST_VALUE, 1.0) * 255),
     )
-    # a stamp is as likely as the same stamp turned over
-    return shown(covered, levels)[:: -1 if flip & 1 else 1, :: -1 if flip & 2 else 1].copy()
 
 
 def _check(*, mode: str, look: str, points: int, least_maps: int, most_maps: int) -> None:
