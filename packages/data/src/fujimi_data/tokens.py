@@ -59,8 +59,9 @@ class TokenDataset:
         self.sequence = sequence
         self.vocabulary = vocabulary
         self._type = token_type(self.path, vocabulary)
-        self._tokens = _count(self.path, self._type, sequence)
+        _check_length(self.path, self._type, sequence)
         self._open()
+        self._tokens = os.fstat(self._descriptor).st_size // self._type.itemsize
 
     def _open(self) -> None:
         self._descriptor = os.open(self.path, os.O_RDONLY)
@@ -216,11 +217,9 @@ class TokenLoader:
         )
 
 
-def _count(path: Path, kind: np.dtype[Any], sequence: int) -> int:
-    """Tokens of a file."""
+def _check_length(path: Path, kind: np.dtype[Any], sequence: int) -> None:
     if what := _what_is_wrong(path, kind, sequence):
         raise ShardError(Damage(shard=str(path), what=what))
-    return path.stat().st_size // kind.itemsize
 
 
 def _what_is_wrong(path: Path, kind: np.dtype[Any], sequence: int) -> str | None:

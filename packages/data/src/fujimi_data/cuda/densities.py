@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fujimi_data.cuda.chaos_game import Game, frame, play
 from fujimi_data.cuda.device import cuda, kernel, launch
 from fujimi_data.families.chaos_game import LARGEST
-from fujimi_data.families.contractive_ifs import scene_of
+from fujimi_data.families.contractive_ifs import check_options, scene_of
 from fujimi_data.families.density import MARGIN
 from fujimi_data.families.keys import class_key
 
@@ -31,7 +31,12 @@ def densities(
     jitter: bool = True,
     flips: bool = True,
 ) -> NDArray[np.uint8]:
-    """Draw pictures of contractive systems, given their classes and instances; the rest is as of their ``render``."""
+    """Draw pictures of contractive systems, given their classes and instances; the rest is as of their ``render``.
+
+    Raises:
+        ValueError: If an argument is outside its range.
+    """
+    check_options(mode="default", look=look, points=points, least_maps=least_maps, most_maps=most_maps)
     keys = [class_key(seed, category) for category, _ in pictures]
     scenes = [
         scene_of(key, instance, patch=patch, least_maps=least_maps, most_maps=most_maps, jitter=jitter, flips=flips)

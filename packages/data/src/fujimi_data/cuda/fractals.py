@@ -22,7 +22,7 @@ from fujimi_data.families.fractaldb_instances import (
     row_of,
 )
 from fujimi_data.families.ifs_orbit import PAD
-from fujimi_data.families.ifs_picture import GREY
+from fujimi_data.families.ifs_picture import GREY, check_drawing
 from fujimi_data.families.keys import class_key
 from fujimi_data.families.patches import MARGIN, MASK_BITS, grid_width
 from fujimi_data.threefry import Pair
@@ -36,7 +36,7 @@ class _Drawing(NamedTuple):
     Args:
         game: Whose points it shows.
         limit: Of the size of coordinates.
-        flip: See :func:`flipped`.
+        flip: See `fujimi_data.families.ifs_picture.flipped`.
     """
 
     game: Game
@@ -112,6 +112,7 @@ def _drawn(
     points: int,
 ) -> NDArray[np.uint8]:
     """Draw pictures, on a processor those whose points go beyond the limit; few do."""
+    check_drawing(draw="patch", points=points)
     count, width = len(drawings), grid_width(pixels)
     coordinates, words = play([drawing.game for drawing in drawings], points, with_origin=True, threads=_THREADS)
     limits = cuda.to_device(np.array([drawing.limit for drawing in drawings], dtype=np.float32))

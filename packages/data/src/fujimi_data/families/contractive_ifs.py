@@ -84,7 +84,7 @@ def render(
         Its backgrounds, blur and zoom are left to the augmentation of a training run.
     """
     check(seed=seed, category=category, instance=instance, pixels=pixels)
-    _check(mode=mode, look=look, points=points, least_maps=least_maps, most_maps=most_maps)
+    check_options(mode=mode, look=look, points=points, least_maps=least_maps, most_maps=most_maps)
     if mode == "reference":
         system = reference_system(np.random.default_rng([seed, category]), least_maps=least_maps, most_maps=most_maps)
         return reference_picture(
@@ -153,7 +153,12 @@ def scene_of(
     )
 
 
-def _check(*, mode: str, look: str, points: int, least_maps: int, most_maps: int) -> None:
+def check_options(*, mode: str, look: str, points: int, least_maps: int, most_maps: int) -> None:
+    """Check arguments of :func:`render`, which says what they may be.
+
+    Raises:
+        ValueError: If one is outside its range.
+    """
     for name, given, known in (("mode", mode, ("default", "reference")), ("look", look, LOOKS)):
         if given not in known:
             raise ValueError(unknown(name, given, known))
