@@ -50,11 +50,12 @@ class ShardDataset:
         self.manifest: Manifest = load_complete(self.place.path(FILE))
         self._files = ShardFiles(self.place, self.manifest)
         self._firsts: list[int] = self._files.firsts.tolist()
+        self._count = self.manifest.origin.samples
         if on_error == "raise":
             self.place.check(self.manifest.shards)
 
     def __len__(self) -> int:
-        return self.manifest.origin.samples
+        return self._count
 
     def __getitem__(self, number: int) -> Sample:
         """Read a sample.
@@ -67,15 +68,17 @@ class ShardDataset:
             ShardError: If it is damaged.
         """
         number = operator.index(number)
-        if not 0 <= number < len(self):
-            raise IndexError(f"sample {number} of {len(self)}")
+        if not 0 <= number < self._count:
+            raise IndexError(f"sample {number} of {self._count}")
         position = bisect.bisect_right(self._firsts, number) - 1
-        with self._files.opened([position]) as shards:
-            self._refuse(shards)
-            found = read_one(self._files, shards[position], position, number)
+        shard = self._files.shard(position)
+        try:
+            found = read_one(self._files, shard, position, number)
+        finally:
+            self._files.release(position, shard)
         if found is None:
             return self.__getitems__([number])[0]
-        return decode(memoryview(found[0]), label=found[1] if self.manifest.origin.label_nbytes else None)
+        return decode(memoryview(found[0]), label=found[1])
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
         """Read some samples at once, as the loaders of torch ask for them.
@@ -157,8 +160,7 @@ class ShardDataset:
         return damage
 
     def _sample(self, pieces: Pieces, place: int) -> Sample:
-        labelled = self.manifest.origin.label_nbytes > 0
-        return decode(pieces[place], label=int(pieces.labels[place]) if labelled else None)
+        return decode(pieces[place], label=int(pieces.labels[place]) if self._files.labelled else None)
 
     def close(self) -> None:
         """Close all files; a later read opens what it needs."""

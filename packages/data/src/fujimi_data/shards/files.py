@@ -60,6 +60,8 @@ class ShardFiles:
         self.place = place
         self.entries = manifest.shards
         self.row_type = index.row_type(manifest.origin.label_nbytes)
+        #: Whether samples have labels.
+        self.labelled = manifest.origin.label_nbytes > 0
         self.nbytes = np.array([entry.nbytes for entry in manifest.shards], dtype=np.int64)
         self.firsts = np.cumsum([0, *(entry.samples for entry in manifest.shards)], dtype=np.int64)
         # a process may hold some 1000 files open; shards beyond a half of that are opened for each read
@@ -84,13 +86,21 @@ class ShardFiles:
     @contextmanager
     def opened(self, positions: list[int]) -> Iterator[dict[int, OpenShard]]:
         """Shards at some positions, open as long as the context lasts at least."""
-        shards = {position: self._shards.get(position) or self._open(position) for position in positions}
+        shards = {position: self.shard(position) for position in positions}
         try:
             yield shards
         finally:
             for position, shard in shards.items():
-                if position >= self._kept and shard.descriptor >= 0:
-                    os.close(shard.descriptor)
+                self.release(position, shard)
+
+    def shard(self, position: int) -> OpenShard:
+        """Shard at a position, open until it is released."""
+        return self._shards.get(position) or self._open(position)
+
+    def release(self, position: int, shard: OpenShard) -> None:
+        """Close a shard that is not kept open."""
+        if position >= self._kept and shard.descriptor >= 0:
+            os.close(shard.descriptor)
 
     def table_place(self, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the rows of samples lie in the file of tables [B]; each shard has a row more than samples."""

@@ -44,8 +44,7 @@ def read_pieces(
     content = np.empty(int(starts[-1]), dtype=np.uint8)
     outcomes = np.full(len(numbers), batch.FAILED, dtype=np.int32)
     batch.read_pieces(descriptors, offsets, starts, content, rows["crc32c"][:, 0].copy(), outcomes, look_ahead)
-    labelled = "label" in (files.row_type.names or ())
-    labels = rows["label"][:, 0].astype(np.int64) if labelled else np.zeros_like(numbers)
+    labels = rows["label"][:, 0].astype(np.int64) if files.labelled else np.zeros_like(numbers)
     damages = {
         place: _damage(
             shards[int(positions[place])],

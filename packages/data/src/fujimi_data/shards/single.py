@@ -12,7 +12,7 @@ from fujimi_data.shards.files import OpenShard, ShardFiles
 _ROWS = {8: Struct("<IIII"), 9: Struct("<IIBIIB"), 10: Struct("<IIHIIH"), 12: Struct("<IIIIII")}
 
 
-def read_one(files: ShardFiles, shard: OpenShard, position: int, number: int) -> tuple[bytes, int] | None:
+def read_one(files: ShardFiles, shard: OpenShard, position: int, number: int) -> tuple[bytes, int | None] | None:
     """Read and check a sample.
 
     Args:
@@ -22,14 +22,18 @@ def read_one(files: ShardFiles, shard: OpenShard, position: int, number: int) ->
         number: Of the sample in the dataset.
 
     Returns:
-        Its bytes and its label, 0 where samples have none; None if anything is in the way, which
+        Its bytes and its label, None where samples have none; None if anything is in the way, which
         `fujimi_data.shards.reading.read_pieces` names.
     """
-    row_nbytes = files.row_type.itemsize
-    if shard.rows is not None or shard.descriptor < 0:
+    if shard.wrong is not None or shard.rows is not None or shard.lost:
         return None
+    row_nbytes = files.row_type.itemsize
+    place = (number + position) * row_nbytes
     try:
-        rows = _ROWS[row_nbytes].unpack(os.pread(files.tables, 2 * row_nbytes, (number + position) * row_nbytes))
+        if files.kept_rows is not None:
+            rows = _ROWS[row_nbytes].unpack_from(files.kept_rows.data, place)
+        else:
+            rows = _ROWS[row_nbytes].unpack(os.pread(files.tables, 2 * row_nbytes, place))
         offset, nbytes = rows[0] * tar.BLOCK, (rows[len(rows) // 2] - rows[0]) * tar.BLOCK
         if not 0 < nbytes < shard.entry.nbytes:
             return None
@@ -38,4 +42,4 @@ def read_one(files: ShardFiles, shard: OpenShard, position: int, number: int) ->
         return None
     if len(content) != nbytes or crc32c(content) != rows[1]:
         return None
-    return content, rows[2] if len(rows) == 6 else 0
+    return content, rows[2] if files.labelled else None
