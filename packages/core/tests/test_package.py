@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import fujimi_core
+import pytest
 
 MODULES = sorted(f"fujimi_core.{module.name}" for module in pkgutil.iter_modules(fujimi_core.__path__))
 
@@ -18,3 +19,6 @@ def test_no_module_of_core_imports_anything_heavy() -> None:
 def test_every_name_that_users_are_promised_is_there() -> None:
     assert all(hasattr(fujimi_core, name) for name in fujimi_core.__all__)
     assert list(fujimi_core.__all__) == sorted(fujimi_core.__all__)
+    assert set(fujimi_core.__all__) <= set(dir(fujimi_core))
+    with pytest.raises(AttributeError, match="'fujimi_core' has no attribute 'Jobs'"):
+        _ = fujimi_core.Jobs

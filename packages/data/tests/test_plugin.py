@@ -38,14 +38,15 @@ def test_the_plugin_is_installed() -> None:
 
 
 def loaded_by(*modules: str) -> set[str]:
-    """Top-level modules that a fresh interpreter has after importing some."""
-    program = f"import sys; import {', '.join(modules)}; print(*(name.partition('.')[0] for name in sys.modules))"
+    """Modules that a fresh interpreter has after importing some."""
+    program = f"import sys; import {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return set(done.stdout.split())
 
 
 def test_the_plugin_and_the_package_import_nothing_heavy() -> None:
     assert not loaded_by("fujimi_data.plugin", "fujimi_data") & {"numba", "PIL", "rich", "torch"}
+    assert not loaded_by("fujimi_data") & {"pluggy", "fujimi_core.job", "fujimi_core.machine", "fujimi_core.network"}
 
 
 def test_no_module_but_the_one_of_tensors_imports_torch() -> None:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_core.errors import unknown
-from fujimi_core.job import Job
-from fujimi_core.machine import Machine
-from fujimi_core.network import Topology
-from fujimi_core.submission import Submission
 
+# names for annotations only: who draws pictures needs no jobs, machines or networks, whose modules take 0.1 s to import
 if TYPE_CHECKING:
+    from fujimi_core.job import Job
+    from fujimi_core.machine import Machine
+    from fujimi_core.network import Topology
     from fujimi_core.plugins import Plugins
+    from fujimi_core.submission import Submission
 
 
 #: What an option of a family may be.
@@ -122,7 +123,7 @@ class Model:
 
     name: str
     summary: str
-    build: Callable[[Job], Any]
+    build: Callable[["Job"], Any]
     sharding: Sharding | None = None
 
 
@@ -136,7 +137,7 @@ class TopologyOffer:
     """
 
     name: str
-    build: Callable[[Machine], Topology]
+    build: Callable[["Machine"], "Topology"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ class Scheduler:
 
     name: str
     summary: str
-    files: Callable[[Submission], Mapping[str, str]]
+    files: Callable[["Submission"], Mapping[str, str]]
     submit: tuple[str, ...]
 
 
