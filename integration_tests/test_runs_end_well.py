@@ -137,6 +137,12 @@ def ranks_left(once):
     return found
 
 
+def signals_wait(pid):
+    """Whether a signal came to a process that has not had time to handle it; another of its kind would be lost."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return any(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
+
+
 def entries(run):
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
@@ -278,6 +284,7 @@ def test_second_interrupt_ends_a_run_at_once(make_job, folder, ranks):
     process = start(["train", job], ranks=ranks, rank=0, batch=2, once=str(once))
     wait_for(once)
     process.send_signal(signal.SIGINT)
+    wait_until(lambda: not signals_wait(process.pid), within_s=AT_ONCE_S)
     time.sleep(0.5)
     assert len(ranks_left(once)) >= ranks
     process.send_signal(signal.SIGINT)
