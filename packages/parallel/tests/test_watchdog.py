@@ -138,8 +138,8 @@ def test_rank_alone_notices_that_it_hangs_and_says_where():
 
 def test_rank_that_moves_is_left_alone_however_long_it_runs():
     told = []
-    with Watchdog(ALONE, limit_s=0.4, end=told.append) as dog:
-        for step in range(10):
+    with Watchdog(ALONE, limit_s=1.0, end=told.append) as dog:
+        for step in range(15):
             dog.moved(step)
             with dog.doing("reading a batch"):
                 time.sleep(0.1)

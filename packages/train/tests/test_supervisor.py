@@ -40,6 +40,8 @@ from fujimi_train.signals import StopSignals
 with StopSignals() as signals:
     Path(sys.argv[1], os.environ["PMI_RANK"] + ".ready").write_text(str(os.getpid()))
     while not signals.stop_asked or sys.argv[2] == "stubborn":
+        if signals.stop_asked:
+            Path(sys.argv[1], os.environ["PMI_RANK"] + ".heard").write_text("and stays")
         time.sleep(0.02)
 Path(sys.argv[1], os.environ["PMI_RANK"] + ".stopped").write_text(signals.asked_by)
 sys.exit(5)
@@ -129,7 +131,7 @@ def test_launcher_that_a_signal_ended_gives_the_code_a_shell_would():
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -173,7 +175,7 @@ def test_signal_asks_all_ranks_to_stop_and_a_run_that_was_asked_to_is_not_starte
 def test_second_interrupt_ends_ranks_that_do_not_stop(supervised, tmp_path):
     process = supervised("stubborn")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    wait_for(tmp_path, "*.heard")
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
