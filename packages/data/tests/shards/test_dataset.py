@@ -2,6 +2,8 @@ import os
 import pickle
 import resource
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from fujimi_core.offers import Generator
 from fujimi_data.errors import ShardError
+from fujimi_data.shards import files
 from fujimi_data.shards.dataset import ShardDataset
 
 from ..conftest import make
@@ -67,11 +70,67 @@ def test_a_closed_dataset_opens_again(directory: Path) -> None:
 
 def test_more_shards_than_are_kept_open_can_be_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (2, 2))
+    monkeypatch.setattr(files, "_KEPT", set())
     dataset = ShardDataset(directory)
     assert labels(dataset) == [0, 1, 2, 3] * 3
     assert [dataset[number].label for number in range(12)] == [0, 1, 2, 3] * 3
     held = {Path(os.path.realpath(descriptor)).name for descriptor in Path("/proc/self/fd").iterdir()}
     assert held & {f"shard-0000{n}.tar" for n in range(3)} == {"shard-00000.tar"}
+
+
+MANY_SHARDS = """
+import os, resource, sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from fujimi_core.errors import RunError
+from fujimi_data import BatchLoader, ShardDataset
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))
+first, second = (ShardDataset(sys.argv[1], on_error="skip") for _ in range(2))
+for dataset in (first, second):
+    assert [sample.label for sample in dataset] == [number % 4 for number in range(60)]
+    with BatchLoader(dataset, seed=0, global_batch=60, threads=4) as loader:
+        for _ in range(3):
+            assert sorted(next(loader).labels) == sorted(number % 4 for number in range(60))
+    pieces = dataset.read(np.arange(60)[::-1])
+    assert pieces.labels.tolist() == [number % 4 for number in range(60)][::-1]
+    assert bytes(pieces[7]) == bytes(dataset.read(np.array([52]))[0])
+    assert dataset.skipped == []
+first.close()
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+try:
+    first[0]
+except RunError as error:
+    print(error)
+"""
+
+
+def test_no_sample_is_lost_where_shards_are_more_than_files_may_be_open(tmp_path: Path, generator: Generator) -> None:
+    make(generator, tmp_path / "many", instances=15, samples_per_shard=1)
+    command = [sys.executable, "-c", MANY_SHARDS, str(tmp_path / "many")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "cannot be opened: Too many open files; allow more" in done.stdout
+
+
+def test_a_shard_that_comes_back_is_read(directory: Path) -> None:
+    dataset = ShardDataset(directory, on_error="skip")
+    path = directory / "shard-00001.tar"
+    path.rename(directory / "elsewhere")
+    assert labels(dataset) == [0, 1, 2, 3, 0, 2, 3]
+    (directory / "elsewhere").rename(path)
+    assert labels(dataset) == [0, 1, 2, 3] * 3
+
+
+def test_another_working_directory_changes_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory.parent)
+    dataset = ShardDataset(directory.name, on_error="skip")
+    monkeypatch.chdir("/")
+    assert labels(dataset) == [0, 1, 2, 3] * 3
 
 
 def test_a_missing_shard_is_named_at_once(directory: Path) -> None:

@@ -1,7 +1,8 @@
 import functools
 import http.server
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,3 +101,45 @@ def test_damage_at_the_source_is_noticed(served: tuple[str, list[str]], director
     flip(directory / "shard-00001.tar", 600)
     with pytest.raises(ShardError, match=r"shard-00001\.tar: sample 00001_00001 at byte 0"):
         ShardDataset(url, cache=tmp_path / "cache")[5]
+
+
+@pytest.fixture
+def remote(directory: Path, request: pytest.FixtureRequest) -> tuple[str, Callable[[str, bytes], None]]:
+    """URL of the dataset in memory, and a function that writes a file there."""
+    memory = fsspec.filesystem("memory")
+    name = request.node.name
+    for path in directory.iterdir():
+        memory.pipe_file(f"/{name}/{path.name}", path.read_bytes())
+    return f"memory://{name}", lambda file, content: memory.pipe_file(f"/{name}/{file}", content)
+
+
+Remote = tuple[str, Callable[[str, bytes], None]]
+
+
+def test_a_dataset_that_was_not_finished_is_asked_for_again(remote: Remote, directory: Path, tmp_path: Path) -> None:
+    url, write = remote
+    whole = (directory / "dataset.json").read_bytes()
+    write("dataset.json", json.dumps({**json.loads(whole), "shards": []}).encode())
+    with pytest.raises(ShardError, match="not finished"):
+        ShardDataset(url, cache=tmp_path / "cache")
+    write("dataset.json", whole)
+    assert ShardDataset(url, cache=tmp_path / "cache")[3].label == 3
+
+
+def test_a_shard_that_is_cut_elsewhere_is_not_kept(remote: Remote, directory: Path, tmp_path: Path) -> None:
+    url, write = remote
+    whole = (directory / "shard-00001.tar").read_bytes()
+    write("shard-00001.tar", whole[:1024])
+    dataset = ShardDataset(url, cache=tmp_path / "cache")
+    with pytest.raises(ShardError, match=rf"{url}/shard-00001\.tar: has 1024 bytes, the dataset says {len(whole)}"):
+        dataset[6]
+    write("shard-00001.tar", whole)
+    assert dataset[6].label == 2
+
+
+def test_samples_of_a_shard_that_cannot_be_fetched_are_skipped(remote: Remote, tmp_path: Path) -> None:
+    url, _ = remote
+    fsspec.filesystem("memory").rm(f"{url.removeprefix('memory:/')}/shard-00001.tar")
+    dataset = ShardDataset(url, cache=tmp_path / "cache", on_error="skip")
+    assert [sample.label for sample in dataset] == [0, 1, 2, 3, 0, 2, 3]
+    assert {damage.shard for damage in dataset.skipped} == {f"{url}/shard-00001.tar"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.shards.files import OpenShard, ShardFiles
 from fujimi_data.shards.manifest import FILE, Manifest, load_complete
-from fujimi_data.shards.pieces import Pieces
+from fujimi_data.shards.pieces import Pieces, joined
 from fujimi_data.shards.place import Place, place_of
 from fujimi_data.shards.sample import Sample, decode, picture_in
 from fujimi_data.shards.single import read_one
@@ -47,12 +47,19 @@ class ShardDataset:
         #: What is wrong with the samples that iteration left out.
         self.skipped: list[Damage] = []
         self.place: Place = place_of(place, cache=cache)
-        self.manifest: Manifest = load_complete(self.place.path(FILE))
+        self.manifest: Manifest = self._load()
         self._files = ShardFiles(self.place, self.manifest)
         self._firsts: list[int] = self._files.firsts.tolist()
         self._count = self.manifest.origin.samples
         if on_error == "raise":
             self.place.check(self.manifest.shards)
+
+    def _load(self) -> Manifest:
+        try:
+            return load_complete(self.place.path(FILE))
+        except ShardError:
+            self.place.forget(FILE)
+            raise
 
     def __len__(self) -> int:
         return self._count
@@ -75,7 +82,7 @@ class ShardDataset:
         try:
             found = read_one(self._files, shard, position, number)
         finally:
-            self._files.release(position, shard)
+            self._files.release(shard)
         if found is None:
             return self.__getitems__([number])[0]
         return decode(memoryview(found[0]), label=found[1])
@@ -128,9 +135,14 @@ class ShardDataset:
         if outside.any():
             raise IndexError(f"sample {numbers[outside][0]} of {len(self)}")
         positions = np.searchsorted(self._files.firsts, numbers, side="right") - 1
-        with self._files.opened(np.unique(positions).tolist()) as shards:
-            self._refuse(shards)
-            return read_pieces(self._files, shards, positions, numbers, look_ahead=look_ahead)
+        parts: list[tuple[NDArray[np.int64], Pieces]] = []
+        for group in self._files.groups(np.unique(positions).tolist()):
+            with self._files.opened(group) as shards:
+                self._refuse(shards)
+                places = np.flatnonzero(np.isin(positions, group))
+                pieces = read_pieces(self._files, shards, positions[places], numbers[places], look_ahead=look_ahead)
+                parts.append((places, pieces))
+        return parts[0][1] if len(parts) == 1 else joined(parts)
 
     def _refuse(self, shards: Mapping[int, OpenShard]) -> None:
         """Raise what is wrong with a shard, unless damaged samples are skipped: some of it may be whole."""

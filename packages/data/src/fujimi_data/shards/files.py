@@ -5,7 +5,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,11 @@ from fujimi_data.shards.shard import Shard, open_file
 _log = logging.getLogger(__name__)
 # Tables of all shards together that each process keeps in memory; larger ones stay in the file.
 _KEPT_NBYTES = 64 * 2**20
+# Shares of the files that a process may hold open: for shards that stay open, of all its datasets together, and for
+# those that one read opens at a time, of which several threads have some.
+_KEPT_SHARE, _PASSING_SHARE = 2, 32
+# Descriptors of the shards that stay open.
+_KEPT: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +36,11 @@ class OpenShard:
     Args:
         entry: What the dataset says of it.
         path: Of the file.
-        descriptor: Of the open file; -1 if it cannot be opened.
+        descriptor: Of the open file; -1 if it cannot be opened: such a shard is not kept, it may be there again later.
         wrong: What is wrong with the file as a whole, if anything is.
         rows: Table of its index, where the dataset's file of tables does not have it.
         lost: Whether no table of it can be read.
+        kept: Whether it stays open.
     """
 
     entry: ShardEntry
@@ -43,6 +49,7 @@ class OpenShard:
     wrong: Damage | None = None
     rows: Rows | None = None
     lost: bool = False
+    kept: bool = False
 
 
 class ShardFiles:
@@ -64,8 +71,6 @@ class ShardFiles:
         self.labelled = manifest.origin.label_nbytes > 0
         self.nbytes = np.array([entry.nbytes for entry in manifest.shards], dtype=np.int64)
         self.firsts = np.cumsum([0, *(entry.samples for entry in manifest.shards)], dtype=np.int64)
-        # a process may hold some 1000 files open; shards beyond a half of that are opened for each read
-        self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._shards: dict[int, OpenShard] = {}
         self._tables = self._open_tables()
         #: Rows of all tables, if they are kept in memory; whether a shard's are right is known when it is open.
@@ -79,6 +84,7 @@ class ShardFiles:
         """Close all files; a later read opens what it needs."""
         shards, self._shards = self._shards, {}
         tables, self._tables = self._tables, -1
+        _KEPT.difference_update(shard.descriptor for shard in shards.values())
         for descriptor in (tables, *(shard.descriptor for shard in shards.values())):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -86,20 +92,34 @@ class ShardFiles:
     @contextmanager
     def opened(self, positions: list[int]) -> Iterator[dict[int, OpenShard]]:
         """Shards at some positions, open as long as the context lasts at least."""
-        shards = {position: self.shard(position) for position in positions}
+        shards: dict[int, OpenShard] = {}
         try:
+            for position in positions:
+                shards[position] = self.shard(position)
             yield shards
         finally:
-            for position, shard in shards.items():
-                self.release(position, shard)
+            for shard in shards.values():
+                self.release(shard)
+
+    def groups(self, positions: list[int]) -> Iterator[list[int]]:
+        """Positions of shards in groups that may be open together: first all that are, then some at a time."""
+        others = [position for position in positions if position not in self._shards]
+        most = max(1, _most_files() // _PASSING_SHARE)
+        if len(others) <= most:
+            yield positions
+            return
+        if len(others) < len(positions):
+            yield [position for position in positions if position in self._shards]
+        for first in range(0, len(others), most):
+            yield others[first : first + most]
 
     def shard(self, position: int) -> OpenShard:
         """Shard at a position, open until it is released."""
         return self._shards.get(position) or self._open(position)
 
-    def release(self, position: int, shard: OpenShard) -> None:
+    def release(self, shard: OpenShard) -> None:
         """Close a shard that is not kept open."""
-        if position >= self._kept and shard.descriptor >= 0:
+        if shard.descriptor >= 0 and not shard.kept:
             os.close(shard.descriptor)
 
     def table_place(self, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -133,10 +153,13 @@ class ShardFiles:
             self._tables = self._open_tables()
         entry = self.entries[position]
         shard = _open_shard(self.place, entry, table_is_whole=self._table_is_whole(position))
-        if position >= self._kept:
+        if shard.descriptor < 0 or len(_KEPT) >= _most_files() // _KEPT_SHARE:
             return shard
+        shard = replace(shard, kept=True)
         first = self._shards.setdefault(position, shard)
-        if first is not shard and shard.descriptor >= 0:
+        if first is shard:
+            _KEPT.add(shard.descriptor)
+        else:
             # another thread opened it at the same time
             os.close(shard.descriptor)
         return first
@@ -155,9 +178,16 @@ class ShardFiles:
         return len(table) == nbytes and digits(table) == entry.table
 
 
+def _most_files() -> int:
+    """How many files this process may hold open."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2**20 if most == resource.RLIM_INFINITY else most
+
+
 def _open_shard(place: Place, entry: ShardEntry, *, table_is_whole: bool) -> OpenShard:
-    path = place.path(entry.name)
+    path = Path(place.name, entry.name)
     try:
+        path = place.path(entry.name, nbytes=entry.nbytes)
         descriptor = open_file(path)
     except ShardError as error:
         return OpenShard(entry=entry, path=path, descriptor=-1, wrong=error.damage, lost=not table_is_whole)

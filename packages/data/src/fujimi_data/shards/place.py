@@ -18,12 +18,20 @@ class Place(Protocol):
 
     name: str
 
-    def path(self, file: str) -> Path:
+    def path(self, file: str, *, nbytes: int | None = None) -> Path:
         """Where a file lies on this machine; it is fetched if it is elsewhere.
+
+        Args:
+            file: Its name.
+            nbytes: Its length, if that is known: what was fetched with another one is not kept.
 
         Raises:
             ShardError: If it cannot be fetched.
         """
+        ...
+
+    def forget(self, file: str) -> None:
+        """Fetch a file anew when it is asked for again, since what was fetched is of no use."""
         ...
 
     def check(self, entries: Sequence[ShardEntry]) -> None:
@@ -38,11 +46,11 @@ class Place(Protocol):
 def place_of(place: Path | str, *, cache: Path | str | None) -> Place:
     """The place of a path or a URL."""
     if "://" not in str(place):
-        return Directory(Path(place))
+        return Directory(Path(place).absolute())
     if cache is None:
         what = "a dataset that lies elsewhere needs a directory for what is fetched: give cache"
         raise ShardError(Damage(shard=str(place), what=what))
-    return Remote(str(place), Path(cache))
+    return Remote(str(place), Path(cache).absolute())
 
 
 class Directory:
@@ -52,9 +60,12 @@ class Directory:
         self.directory = directory
         self.name = str(directory)
 
-    def path(self, file: str) -> Path:
+    def path(self, file: str, *, nbytes: int | None = None) -> Path:
         """Where a file would lie."""
         return self.directory / file
+
+    def forget(self, file: str) -> None:
+        """Nothing: files are never fetched."""
 
     def check(self, entries: Sequence[ShardEntry]) -> None:
         """Compare the length of each shard with what the dataset says."""
@@ -80,15 +91,19 @@ class Remote:
         self.name = url.rstrip("/")
         self.directory = cache / hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
-    def path(self, file: str) -> Path:
+    def path(self, file: str, *, nbytes: int | None = None) -> Path:
         """Where a file lies, after it was fetched."""
         path = self.directory / file
-        return path if path.exists() else self._fetch(file, path)
+        return path if path.exists() else self._fetch(file, path, nbytes)
+
+    def forget(self, file: str) -> None:
+        """Remove what was fetched."""
+        (self.directory / file).unlink(missing_ok=True)
 
     def check(self, entries: Sequence[ShardEntry]) -> None:
         """Nothing: that takes a request for each; lengths are compared when shards are opened."""
 
-    def _fetch(self, file: str, path: Path) -> Path:
+    def _fetch(self, file: str, path: Path, nbytes: int | None) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{file}.partial")
         with partial.open("ab") as written:
@@ -98,6 +113,9 @@ class Remote:
                 written.truncate(0)
                 self._copy(file, written)
                 written.flush()
+                if nbytes not in (None, partial.stat().st_size):
+                    what = f"has {partial.stat().st_size} bytes, the dataset says {nbytes}: it was cut or replaced"
+                    raise ShardError(Damage(shard=f"{self.name}/{file}", what=what))
                 os.fsync(written.fileno())
                 partial.replace(path)
         return path

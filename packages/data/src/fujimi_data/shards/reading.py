@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,8 @@ def _damage(shard: OpenShard, number: int, offset: int, outcome: int) -> Damage:
     """Word what is wrong with a sample."""
     key = _key(shard, number)
     if shard.descriptor < 0 or shard.lost:
-        what = shard.wrong.what if shard.wrong is not None else "its index cannot be read"
-        return Damage(shard=str(shard.path), sample=key, what=what)
+        wrong = shard.wrong or Damage(shard=str(shard.path), what="its index cannot be read")
+        return replace(wrong, sample=key)
     what = {
         batch.CUT: "the file ends before the sample does",
         batch.CHANGED: "the checksum of headers and content does not match",

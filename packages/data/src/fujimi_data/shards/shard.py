@@ -1,8 +1,11 @@
 """One shard, read from any number of threads."""
 
+import errno
 import os
 from functools import cached_property
 from pathlib import Path
+
+from fujimi_core.errors import RunError
 
 from fujimi_data.errors import Damage, ShardError
 from fujimi_data.shards import index, tar
@@ -108,10 +111,13 @@ def open_file(path: Path) -> int:
 
     Raises:
         ShardError: If it is missing or cannot be opened.
+        RunError: If too many files are open: nothing is wrong with this one.
     """
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise ShardError(Damage(shard=str(path), what="missing")) from None
     except OSError as wrong:
+        if wrong.errno in (errno.EMFILE, errno.ENFILE):
+            raise RunError(f"{path} cannot be opened: {wrong.strerror}; allow more, as by 'ulimit -n 4096'") from None
         raise ShardError(Damage(shard=str(path), what=f"cannot be opened: {wrong.strerror}")) from None
