@@ -80,7 +80,6 @@ def test_more_shards_than_are_kept_open_can_be_read(directory: Path, monkeypatch
 
 MANY_SHARDS = """
 import os, resource, sys
-from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from fujimi_core.errors import RunError
 from fujimi_data import BatchLoader, ShardDataset

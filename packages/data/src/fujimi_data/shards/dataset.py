@@ -128,21 +128,30 @@ class ShardDataset:
             IndexError: If there is no such sample.
             ShardError: If a shard is not the dataset's, unless ``on_error`` is ``"skip"``.
         """
-        # numba takes longer to import than to open a dataset
-        from fujimi_data.shards.reading import read_pieces
-
         outside = (numbers < 0) | (numbers >= len(self))
         if outside.any():
             raise IndexError(f"sample {numbers[outside][0]} of {len(self)}")
         positions = np.searchsorted(self._files.firsts, numbers, side="right") - 1
-        parts: list[tuple[NDArray[np.int64], Pieces]] = []
-        for group in self._files.groups(np.unique(positions).tolist()):
-            with self._files.opened(group) as shards:
-                self._refuse(shards)
-                places = np.flatnonzero(np.isin(positions, group))
-                pieces = read_pieces(self._files, shards, positions[places], numbers[places], look_ahead=look_ahead)
-                parts.append((places, pieces))
-        return parts[0][1] if len(parts) == 1 else joined(parts)
+        groups = self._files.groups(np.unique(positions).tolist())
+        if len(groups) == 1:
+            return self._read(groups[0], positions, numbers, look_ahead=look_ahead)
+        everywhere = [np.flatnonzero(np.isin(positions, group)) for group in groups]
+        parts = [
+            self._read(group, positions[places], numbers[places], look_ahead=look_ahead)
+            for group, places in zip(groups, everywhere, strict=True)
+        ]
+        return joined(parts, everywhere)
+
+    def _read(
+        self, group: list[int], positions: NDArray[np.int64], numbers: NDArray[np.int64], *, look_ahead: bool
+    ) -> Pieces:
+        """Read samples of shards that may be open together."""
+        # numba takes longer to import than to open a dataset
+        from fujimi_data.shards.reading import read_pieces
+
+        with self._files.opened(group) as shards:
+            self._refuse(shards)
+            return read_pieces(self._files, shards, positions, numbers, look_ahead=look_ahead)
 
     def _refuse(self, shards: Mapping[int, OpenShard]) -> None:
         """Raise what is wrong with a shard, unless damaged samples are skipped: some of it may be whole."""

@@ -101,17 +101,14 @@ class ShardFiles:
             for shard in shards.values():
                 self.release(shard)
 
-    def groups(self, positions: list[int]) -> Iterator[list[int]]:
+    def groups(self, positions: list[int]) -> list[list[int]]:
         """Positions of shards in groups that may be open together: first all that are, then some at a time."""
         others = [position for position in positions if position not in self._shards]
         most = max(1, _most_files() // _PASSING_SHARE)
         if len(others) <= most:
-            yield positions
-            return
-        if len(others) < len(positions):
-            yield [position for position in positions if position in self._shards]
-        for first in range(0, len(others), most):
-            yield others[first : first + most]
+            return [positions]
+        held = [position for position in positions if position in self._shards]
+        return [*([held] if held else []), *(others[first : first + most] for first in range(0, len(others), most))]
 
     def shard(self, position: int) -> OpenShard:
         """Shard at a position, open until it is released."""

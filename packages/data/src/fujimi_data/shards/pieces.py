@@ -39,18 +39,23 @@ class Pieces:
         return self.content[self.starts[place] : self.starts[place + 1]].data
 
 
-def joined(parts: Sequence[tuple[NDArray[np.int64], Pieces]]) -> Pieces:
-    """Pieces that were read in some parts, each with the places of its pieces among all."""
-    count = sum(len(pieces) for _, pieces in parts)
+def joined(parts: Sequence[Pieces], everywhere: Sequence[NDArray[np.int64]]) -> Pieces:
+    """Pieces that were read in some parts.
+
+    Args:
+        parts: What was read.
+        everywhere: Places of the pieces of each part among all.
+    """
+    count = sum(len(pieces) for pieces in parts)
     starts, labels = np.zeros(count + 1, dtype=np.int64), np.empty(count, dtype=np.int64)
     damages = {}
-    for places, pieces in parts:
+    for places, pieces in zip(everywhere, parts, strict=True):
         starts[places + 1] = np.diff(pieces.starts)
         labels[places] = pieces.labels
         damages.update({int(places[place]): damage for place, damage in pieces.damages.items()})
     np.cumsum(starts, out=starts)
     content = np.empty(int(starts[-1]), dtype=np.uint8)
-    for places, pieces in parts:
+    for places, pieces in zip(everywhere, parts, strict=True):
         for place, number in enumerate(places.tolist()):
             content[starts[number] : starts[number + 1]] = pieces[place]
     return Pieces(content=content, starts=starts, labels=labels, damages=damages)
