@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,7 @@ def test_what_cannot_be_packed_is_named(tmp_path: Path, kind: str) -> None:
     if kind == "no picture":
         (source / "ant" / "a.png").write_text("")
     if kind == "label":
+        (source / "ant").rmdir()
         with tarfile.open(source / "a.tar", "w") as written:
             info = tarfile.TarInfo("a.cls")
             info.size = 3
@@ -212,3 +214,130 @@ def test_the_manifest_can_be_read_by_people(folder: Path, tmp_path: Path) -> Non
     pack(folder, tmp_path / "out")
     shown = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert shown["packing"]["classes"] == ["ant", "bee", "cat"]
+
+
+def save(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(number)).save(path)
+
+
+def test_names_with_dots_are_samples_of_their_own(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    for number in range(5):
+        save(root / "cat" / f"cat.{number}.png", number)
+    save(root / "cat" / "50%.1.5.png", 5)
+    save(root / "dog" / "a.mask.png", 7)
+    save(root / "dog" / "a.png", 6)
+    (root / "empty").mkdir()
+    pack(root, tmp_path / "out")
+    samples = {sample.key: sample for sample in ShardDataset(tmp_path / "out")}
+    assert sorted(samples) == ["cat/50%25%2E1%2E5", *(f"cat/cat%2E{number}" for number in range(5)), "dog/a"]
+    assert all(np.array_equal(samples[f"cat/cat%2E{number}"].picture, picture(number)) for number in range(5))
+    assert list(samples["dog/a"].files) == ["png", "mask.png", "cls"]
+    assert np.array_equal(samples["dog/a"].picture, picture(6))
+    unpack(tmp_path / "out", tmp_path / "again")
+    assert tree(tmp_path / "again") == tree(root)
+    assert (tmp_path / "again" / "empty").is_dir()
+
+
+def test_linked_directories_are_packed(folder: Path, tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere" / "more" / "99.png", 99)
+    (folder / "ant" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+    (folder / "ant" / ".hidden").mkdir()
+    (folder / "ant" / ".hidden" / "1.png").write_text("")
+    assert pack(folder, tmp_path / "out").written == 21
+    assert "ant/more/99" in {sample.key for sample in ShardDataset(tmp_path / "out")}
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere.png", r"ant/new\.png is no file that can be read"),
+        (".", r"ant/new\.png is a link to a directory that it lies in"),
+    ],
+)
+def test_links_that_lead_nowhere_or_back_are_named(folder: Path, tmp_path: Path, target: str, message: str) -> None:
+    (folder / "ant" / "new.png").symlink_to(target)
+    with pytest.raises(FujimiError, match=message):
+        pack(folder, tmp_path / "out")
+
+
+def test_what_would_be_left_out_of_directories_is_named(folder: Path, archive: Path, tmp_path: Path) -> None:
+    save(folder / "stray.png", 1)
+    with pytest.raises(FujimiError, match=r"stray\.png is in no directory of a class"):
+        pack(folder, tmp_path / "out")
+    (folder / "stray.png").unlink()
+    (folder / "ant" / "0.cls").write_text("7")
+    with pytest.raises(FujimiError, match=r"ant/0\.cls: its directory tells its class"):
+        pack(folder, tmp_path / "out")
+    (folder / "ant" / "0.cls").unlink()
+    archive.rename(folder / archive.name)
+    with pytest.raises(FujimiError, match=r"tar archives, such as samples-000\.tar, and directories, such as ant"):
+        pack(folder, tmp_path / "out")
+
+
+def member(name: str, content: bytes = b"", **more: Any) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, content
+
+
+SPARSE = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([member("b.png", type=tarfile.LNKTYPE, linkname="a.png")], r"b\.png is a link"),
+        ([member("b.png", type=tarfile.SYMTYPE, linkname="a.png")], r"b\.png is a link"),
+        ([member("b.png", b"x", pax_headers=SPARSE)], r"b\.png is stored without its zeros"),
+        ([member("readme")], "readme has no extension"),
+        ([member("a.png")], r"has a\.png twice"),
+        ([member("b.png"), member("b.cls", b"1")], "1 of 2 samples have no .cls file, the first is 'a'"),
+    ],
+)
+def test_what_would_be_left_out_of_archives_is_named(
+    tmp_path: Path, more: list[tuple[tarfile.TarInfo, bytes]], message: str
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as written:
+        for info, content in [member("./sub", type=tarfile.DIRTYPE), member("._a.png"), member("a.png"), *more]:
+            written.addfile(info, io.BytesIO(content))
+    with pytest.raises(FujimiError, match=message):
+        pack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_joined_archives_are_refused(archive: Path, tmp_path: Path) -> None:
+    content = archive.read_bytes()
+    archive.write_bytes(content + bytes(10_240))
+    assert pack(archive, tmp_path / "padded").written == 10
+    archive.write_bytes(content + content)
+    with pytest.raises(FujimiError, match="more follows after the archive's end"):
+        pack(archive, tmp_path / "out")
+
+
+def test_several_pictures_of_a_sample_keep_their_names_in_another_codec(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    save(root / "ant" / "a.png", 1)
+    save(root / "ant" / "a.seg.png", 2)
+    depth = np.linspace(0, 300, 120, dtype=np.float32).reshape(12, 10)
+    np.save(root / "ant" / "a.depth.npy", depth)
+    pack(root, tmp_path / "out", codec=Codec.LZ4)
+    (sample,) = ShardDataset(tmp_path / "out")
+    assert sorted(sample.files) == ["cls", "depth.npy", "npy.lz4", "seg.npy.lz4"]
+    assert np.array_equal(sample.picture, picture(1))
+    assert np.array_equal(sample["seg.npy.lz4"], picture(2))
+    assert np.array_equal(sample["depth.npy"], depth)
+    save(root / "ant" / "a.jpg", 3)
+    with pytest.raises(FujimiError, match=r"sample ant/a has two pictures that would be ant/a\.npy\.lz4"):
+        pack(root, tmp_path / "other", codec=Codec.LZ4)
+
+
+def test_a_damaged_header_of_an_array_is_named(tmp_path: Path) -> None:
+    (tmp_path / "root" / "ant").mkdir(parents=True)
+    np.save(tmp_path / "root" / "ant" / "a.npy", np.zeros((4, 4), dtype=np.uint8))
+    path = tmp_path / "root" / "ant" / "a.npy"
+    path.write_bytes(path.read_bytes().replace(b"{", b"("))
+    with pytest.raises(FujimiError, match=r"sample ant/a\.npy is no picture that can be read: .*header"):
+        pack(tmp_path / "root", tmp_path / "out", codec=Codec.PNG)

@@ -8,9 +8,9 @@ from pathlib import Path
 from fujimi_core.atomic import only_writer
 from fujimi_core.errors import FujimiError
 
-from fujimi_data.foreign import LABEL, Found, find
+from fujimi_data.foreign import LABEL, Found, find, restored
 from fujimi_data.making import claim, is_whole, make_directory
-from fujimi_data.shards.codecs import Codec, decode, encode_picture, is_picture
+from fujimi_data.shards.codecs import Codec, decode, encode_picture, ending, is_picture, is_pixels
 from fujimi_data.shards.dataset import ShardDataset
 from fujimi_data.shards.manifest import Manifest, Packing, save, shard_name
 from fujimi_data.shards.sample import encode
@@ -109,20 +109,24 @@ def unpack(directory: Path, out: Path, *, progress: Callable[[int], None] = lamb
         raise FujimiError(f"{out} is not empty: choose another directory")
     packing = dataset.manifest.packing
     added = {LABEL} if packing is not None and packing.source == "imagefolder" else set()
+    for name in packing.classes if packing is not None else ():
+        _inside(out, name).mkdir(exist_ok=True)
     for sample in dataset:
+        key = restored(sample.key) if added else sample.key
         for extension, content in sample.files.items():
             if extension not in added:
-                _write(out, f"{sample.key}.{extension}", content)
+                path = _inside(out, f"{key}.{extension}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
         progress(1)
     return len(dataset)
 
 
-def _write(out: Path, name: str, content: bytes | memoryview) -> None:
+def _inside(out: Path, name: str) -> Path:
     path = out / name
     if not path.resolve().is_relative_to(out.resolve()):
         raise FujimiError(f"{name!r} leads out of {out}: not written")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    return path
 
 
 def _dealt(samples: Sequence[Found], shard_nbytes: int) -> Iterator[list[Found]]:
@@ -145,7 +149,7 @@ def _encoded(samples: Sequence[Found], codec: Codec | None) -> Iterator[Encoded]
         label = _label(sample, files)
         if sample.label is not None:
             files[LABEL] = b"%d" % sample.label
-        yield encode(sample.key, dict(_recoded(sample.key, files, codec)), label=label)
+        yield encode(sample.key, files if codec is None else _recoded(sample.key, files, codec), label=label)
 
 
 def _label(sample: Found, files: Mapping[str, bytes]) -> int:
@@ -157,16 +161,22 @@ def _label(sample: Found, files: Mapping[str, bytes]) -> int:
         raise FujimiError(f"sample {sample.key}: its .{LABEL} file is no number: {files[LABEL][:20]!r}") from None
 
 
-def _recoded(key: str, files: Mapping[str, bytes], codec: Codec | None) -> Iterator[tuple[str, bytes]]:
-    """Extension and content of each file, pictures in another codec."""
+def _recoded(key: str, files: Mapping[str, bytes], codec: Codec) -> dict[str, bytes]:
+    """Content of each file by its extension, pictures in another codec; arrays that are no pictures stay."""
+    recoded: dict[str, bytes] = {}
     for extension, content in files.items():
-        if codec is None or not is_picture(extension):
-            yield extension, content
-            continue
         try:
-            yield codec.extension, encode_picture(codec, decode(extension, content))
+            pixels = decode(extension, content) if is_picture(extension) else None
         except ValueError as wrong:
             raise FujimiError(f"sample {key}.{extension} is no picture that can be read: {wrong}") from None
+        written = extension
+        if pixels is not None and is_pixels(pixels):
+            written = extension[: -len(ending(extension))] + codec.extension
+            content = encode_picture(codec, pixels)
+        if written in recoded:
+            raise FujimiError(f"sample {key} has two pictures that would be {key}.{written}: remove one")
+        recoded[written] = content
+    return recoded
 
 
 def _listing(samples: Sequence[Found], codec: Codec | None) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import tokenize
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cache, lru_cache, partial
@@ -55,7 +56,12 @@ def is_picture(extension: str) -> bool:
     >>> is_picture("seg.png"), is_picture("json")
     (True, False)
     """
-    return _last(extension) in _PICTURES
+    return ending(extension) in _PICTURES
+
+
+def is_pixels(array: NDArray[Any]) -> bool:
+    """Whether an array has the type and a shape of a picture: (rows, columns), or (rows, columns, 3)."""
+    return array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,))
 
 
 def decode(extension: str, content: Content) -> Any:
@@ -71,13 +77,17 @@ def decode(extension: str, content: Content) -> Any:
     Raises:
         ValueError: If the content is not what the extension says.
     """
-    decoder = _DECODERS.get(_last(extension))
+    decoder = _DECODERS.get(ending(extension))
     return bytes(content) if decoder is None else decoder(content)
 
 
 @lru_cache(maxsize=256)
-def _last(extension: str) -> str:
-    """The extension that counts: the last one, with that before it if it is compressed."""
+def ending(extension: str) -> str:
+    """The part of an extension that says what a file is: the last, with that before it if it is compressed.
+
+    >>> ending("seg.PNG"), ending("depth.npy.zst")
+    ('png', 'npy.zst')
+    """
     parts = extension.lower().rsplit(".", 2)
     return ".".join(parts[-2:]) if parts[-1] in ("lz4", "zst") else parts[-1]
 
@@ -102,7 +112,10 @@ def _npy_form(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     file = io.BytesIO(header)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array whose header is not of version 1.0")
-    shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+    try:
+        shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+    except (SyntaxError, tokenize.TokenError) as wrong:  # of the literal that a header is
+        raise ValueError(f"an array whose header is damaged: {wrong}") from None
     if kind.hasobject or fortran:
         raise ValueError("an array of objects, or in Fortran's order")
     return kind, shape
