@@ -118,7 +118,7 @@ def test_a_directory_that_cannot_be_written_is_refused(
 def test_a_full_disk_leaves_the_shards_that_are_whole(directory: Path, generator: Generator) -> None:
     whole = files(directory)
     (directory / "shard-00001.tar").unlink()
-    (directory / ".shard-00001.tar.partial").symlink_to("/dev/full")
+    (directory / ".shard-00001.tar.0-of-1.partial").symlink_to("/dev/full")
     with pytest.raises(RunError, match=r"cannot write .*shard-00001\.tar: No space left on device"):
         make(generator, directory)
     assert make(generator, directory).drawn == 5
@@ -263,3 +263,34 @@ def test_options_reach_the_generator_and_the_recipe(tmp_path: Path) -> None:
     assert dataset[0].picture.reshape(-1, 3).max(axis=0).tolist() == [200, 0, 0]
     with pytest.raises(FujimiError, match=r"another dataset, with options \{'red': 200\} \(not \{'red': 1\}\)"):
         generate(generator, recipe_of(generator, **SIZES), tmp_path)
+
+
+def test_parts_of_different_numbers_may_write_a_shard_at_the_same_time(
+    directory: Path, tmp_path: Path, generator: Generator
+) -> None:
+    recipe = recipe_of(generator, **SIZES)
+    out, calls = tmp_path / "parts", []
+
+    def render(**what: int) -> NDArray[np.uint8]:
+        calls.append(what)
+        if len(calls) == 3:
+            for number in range(3):
+                generate(generator, recipe, out, part=Part(number=number, of=3))
+        return generator.render(**what)
+
+    interrupted = Generator(name="speckles", summary="", render=render)
+    for number in range(2):
+        generate(interrupted, recipe, out, part=Part(number=number, of=2), workers=1)
+    assert len(calls) == 5
+    assert files(out) == files(directory)
+
+
+def test_what_killed_parts_left_is_removed_at_last(tmp_path: Path, generator: Generator) -> None:
+    recipe = recipe_of(generator, **SIZES)
+    generate(generator, recipe, tmp_path, part=Part(number=0, of=2))
+    left = tmp_path / ".shard-00002.tar.2-of-3.partial"
+    left.write_bytes(b"half")
+    generate(generator, recipe, tmp_path, part=Part(number=0, of=3))
+    assert left.exists()
+    generate(generator, recipe, tmp_path, part=Part(number=1, of=2))
+    assert not left.exists()

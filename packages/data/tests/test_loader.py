@@ -1,3 +1,5 @@
+import io
+import tarfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from fujimi_core.data_spec import SampleOrder
 from fujimi_core.offers import Generator
 from fujimi_data.augment.mix import Mixing, mix_pictures, soft_labels
+from fujimi_data.augment.pipeline import Augmentation
 from fujimi_data.augment.recipes import recipe
 from fujimi_data.errors import ShardError
 from fujimi_data.loader import Batch, BatchLoader
@@ -17,7 +20,7 @@ from fujimi_data.shards.dataset import ShardDataset
 from numpy.typing import NDArray
 from PIL import Image
 
-from .conftest import make
+from .conftest import flip, make
 
 
 def reading_threads() -> int:
@@ -198,3 +201,74 @@ def test_each_sample_is_repeated_and_augmented_anew(directory: Path) -> None:
 def test_mixing_and_repeats_that_cannot_be_are_refused(directory: Path, options: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         BatchLoader(ShardDataset(directory), seed=0, global_batch=4, **options)
+
+
+def pack_arrays(arrays: list[NDArray[Any]], folder: Path) -> ShardDataset:
+    """A dataset of arrays, in this order."""
+    folder.mkdir()
+    with tarfile.open(folder / "a.tar", "w") as written:
+        for number, array in enumerate(arrays):
+            file = io.BytesIO()
+            np.save(file, array)
+            info = tarfile.TarInfo(f"{number:04d}.npy")
+            info.size = file.tell()
+            file.seek(0)
+            written.addfile(info, file)
+    pack(folder / "a.tar", folder / "out")
+    return ShardDataset(folder / "out")
+
+
+@pytest.mark.parametrize("augmentation", [None, recipe("evaluate").augmentation])
+def test_grey_photographs_among_those_in_colour_have_three_equal_planes(
+    tmp_path: Path, augmentation: Augmentation | None
+) -> None:
+    random = np.random.default_rng(0)
+    arrays = [random.integers(0, 256, (256, 256, *colours), dtype=np.uint8) for colours in ((), (), (3,), (3,))]
+    with BatchLoader(
+        pack_arrays(arrays, tmp_path / "mixed"),
+        seed=0,
+        global_batch=4,
+        order=SampleOrder.SEQUENTIAL,
+        augmentation=augmentation,
+    ) as loader:
+        pictures, _ = next(loader)
+    assert pictures.shape[:2] == (4, 3)
+    assert [bool((planes == planes[0]).all()) for planes in pictures] == [True, True, False, False]
+    if augmentation is None:
+        assert np.array_equal(pictures[1, 2], arrays[1])
+        assert np.array_equal(pictures[3].transpose(1, 2, 0), arrays[3])
+
+
+def test_a_picture_in_colour_after_many_in_grey_is_named(tmp_path: Path) -> None:
+    dataset = pack_arrays([np.ones((8, 8, *colours), dtype=np.uint8) for colours in [()] * 16 + [(3,)]], tmp_path / "a")
+    with (
+        BatchLoader(dataset, seed=0, global_batch=17) as loader,
+        pytest.raises(ValueError, match="sample 16 is in colour, and none of the first 16 is"),
+    ):
+        next(loader)
+
+
+@pytest.mark.parametrize("kind", [(np.float32, (16, 16)), (np.uint8, (16,)), (np.uint8, (16, 16, 4))])
+def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, kind: tuple[type, tuple[int, ...]]) -> None:
+    dataset = pack_arrays([np.ones(kind[1], dtype=kind[0])] * 2, tmp_path / "arrays")
+    loader = BatchLoader(dataset, seed=0, global_batch=2)
+    with pytest.raises(ValueError, match=r"sample [01] is (float32|uint8) of shape .*: no picture"):
+        next(loader)
+    assert list(loader) == []
+
+
+def test_a_loader_whose_first_picture_is_damaged_is_closed(directory: Path) -> None:
+    flip(directory / "shard-00000.tar", 600)
+    loader = BatchLoader(ShardDataset(directory), seed=0, global_batch=4)
+    with pytest.raises(ShardError, match="checksum"):
+        next(loader)
+    assert list(loader) == []
+
+
+def test_integers_of_numpy_do_not_overflow(directory: Path) -> None:
+    sharing = {"samples": 10**6, "seed": 0}
+    small = batch_indices(**sharing, step=np.int32(5_000_000), global_batch=np.int16(1024))
+    assert np.array_equal(small, batch_indices(**sharing, step=5_000_000, global_batch=1024))
+    with BatchLoader(ShardDataset(directory), seed=0, global_batch=4, step=np.int32(2**31 - 1)) as loader:
+        next(loader)
+        assert loader.step == 2**31

@@ -130,3 +130,19 @@ def test_full_storage_ends_the_keeping_and_not_the_run(tmp_path: Path) -> None:
     assert 0 < found < 12
     assert "no longer kept" in done.stderr
     assert done.stderr.count("no longer kept") == 1
+
+
+def test_forked_processes_keep_what_they_draw_apart(drawn: GeneratedDataset, tmp_path: Path) -> None:
+    cache = NodeCache(drawn, tmp_path)
+    pixels(cache, ALL[:2])
+    children = []
+    for first in (2, 5, 8):
+        child = os.fork()
+        if child == 0:
+            pixels(cache, ALL[first : first + 3])
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    again = NodeCache(drawn, tmp_path)
+    assert pixels(again, ALL[:11]) == pixels(drawn, ALL[:11])
+    assert (again.found, again.drawn) == (11, 0)

@@ -53,3 +53,8 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 def test_parts_that_are_not_among_all_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="parts count from 0"):
         parse(text)
+
+
+def test_a_task_that_is_no_number_is_refused() -> None:
+    with pytest.raises(RunError, match="SLURM_ARRAY_TASK_ID=abc and its like make no sense"):
+        part_of({"SLURM_ARRAY_TASK_ID": "abc"})

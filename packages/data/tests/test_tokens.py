@@ -171,3 +171,13 @@ def test_numbers_out_of_range_are_refused_at_once(write, changes: dict[str, int]
     dataset = TokenDataset(write(range(9)), sequence=4, vocabulary=9)
     with pytest.raises(ValueError, match=match):
         TokenLoader(dataset, **{"seed": 0, "global_batch": 4, **changes})
+
+
+def test_integers_of_numpy_and_another_working_directory_change_nothing(write, monkeypatch) -> None:
+    path = write(np.arange(1024 * 110) % 65_521, name="train.u16")
+    monkeypatch.chdir(path.parent)
+    dataset = TokenDataset("train.u16", sequence=1024, vocabulary=65_536)
+    monkeypatch.chdir("/")
+    for number in (np.uint8(100), np.uint16(100), np.int16(100)):
+        assert np.array_equal(dataset[number], dataset[100])
+    assert np.array_equal(pickle.loads(pickle.dumps(dataset))[100], dataset[100])

@@ -281,7 +281,7 @@ def pack_pictures(tmp_path):
         ([(16, 16, 3)] * 2, {}, "data.colour is false, but .* has pictures of three channels"),
         ([(16, 16)] * 2, {"colour": True}, "data.colour is true, but .* has pictures of one channel"),
         ([(16, 16), (12, 16)], {}, "pictures of different shapes make no batch; give an augmentation .* data.augment"),
-        ([(16, 16), (16, 16, 3)], {}, "grey and colour make no batch"),
+        ([(16, 16), (16, 16, 3)], {}, "data.colour is false, but .* has pictures of three channels"),
     ],
 )
 def test_pictures_that_are_not_what_the_job_says_are_refused(make_job, pack_pictures, shapes, data, match):

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,11 +132,14 @@ def generate(
     if workers < 1:
         raise ValueError(f"workers is {workers}; at least 1 is needed")
     make_directory(out)
-    with only_writer(out, part=None if part.of == 1 else f"{part.number}-of-{part.of}"):
+    with only_writer(out, part=None if part.of == 1 else part.name):
         shards = recipe.shards if part.of > 1 else 0
-        claim(out, Manifest(recipe=recipe), shards=shards, writer=f"{part.number}")
+        claim(out, Manifest(recipe=recipe), shards=shards, writer=part.name)
         drawn = _make_shards(generator, recipe, out, part=part, workers=workers, progress=progress)
-        return _finish(recipe, out, part=part, drawn=drawn)
+        made = _finish(recipe, out, part=part, drawn=drawn)
+    if not made.missing:
+        _remove_leftovers(out)
+    return made
 
 
 def _make_shards(
@@ -155,7 +159,7 @@ def _make_shards(
                 progress(len(numbers))
                 continue
             encoded = _in_order(pool, generator, recipe, numbers, ahead=2 * workers, progress=progress)
-            write_shard(path, encoded, recipe=recipe.digest, label_nbytes=recipe.label_nbytes)
+            write_shard(path, encoded, recipe=recipe.digest, label_nbytes=recipe.label_nbytes, writer=part.name)
             drawn += len(numbers)
     return drawn
 
@@ -166,9 +170,16 @@ def _finish(recipe: Recipe, out: Path, *, part: Part, drawn: int) -> Generation:
     missing = sum(not path.exists() for path in paths)
     if missing:
         return Generation(manifest=Manifest(recipe=recipe), drawn=drawn, missing=missing)
-    manifest = Manifest(recipe=recipe, shards=write_tables(paths, out, recipe=recipe.digest, writer=f"{part.number}"))
-    save(manifest, out, writer=f"{part.number}")
+    manifest = Manifest(recipe=recipe, shards=write_tables(paths, out, recipe=recipe.digest, writer=part.name))
+    save(manifest, out, writer=part.name)
     return Generation(manifest=manifest, drawn=drawn)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what killed processes left, unless others still write: the last of them does."""
+    with suppress(FujimiError), only_writer(out):
+        for path in out.glob(".*.partial"):
+            path.unlink(missing_ok=True)
 
 
 def _in_order(

@@ -1,11 +1,12 @@
 """Reads batches ahead of the training loop, in threads."""
 
+import operator
 import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.errors import Damage
 from fujimi_data.order import batch_indices
+from fujimi_data.shards.codecs import is_pixels
 from fujimi_data.source import Source
 
 if TYPE_CHECKING:
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from fujimi_data.augment.pipeline import Augmentation
 
 
+# Pictures that are looked at to see whether there are some in colour: of photographs a few in a hundred are grey.
+_LOOKS = 16
+
+
 class Batch(NamedTuple):
     """Samples of one rank in one step.
 
     Args:
-        pictures: Shape (batch, rows, columns), or (batch, 3, rows, columns) in colour.
+        pictures: Shape (batch, rows, columns), or (batch, 3, rows, columns) in colour; grey ones among those in colour
+            have three equal planes.
         labels: Classes, shape (batch,); of pictures that were mixed the share of each class, float32 of shape
             (batch, classes).
     """
@@ -108,14 +115,14 @@ class BatchLoader:
                     f"of {2 * world_size}"
                 )
             self._mixing = mixing, classes
-        self.step = step
+        self.step = operator.index(step)  # numpy's integers would overflow
         #: What is wrong with the samples that were left out.
         self.skipped: list[Damage] = []
         self._order, self._augmentation = order, augmentation
         self._repeats = repeats
         self._source = source
-        self._seed, self._global_batch = seed, global_batch
-        self._rank, self._world_size = rank, world_size
+        self._seed, self._global_batch = seed, operator.index(global_batch)
+        self._rank, self._world_size = operator.index(rank), operator.index(world_size)
         self._threads, self._ahead = threads, ahead
         self._pending: deque[_Pending] = deque()
         self._indices(step)
@@ -142,10 +149,10 @@ class BatchLoader:
         """
         if self._pool is None:
             raise StopIteration
-        while len(self._pending) <= self._ahead:
-            self._pending.append(self._begin(self._pool, self.step + len(self._pending)))
-        pending = self._pending.popleft()
         try:
+            while len(self._pending) <= self._ahead:
+                self._pending.append(self._begin(self._pool, self.step + len(self._pending)))
+            pending = self._pending.popleft()
             damages = {row: damage for part in pending.parts for row, damage in part.result().items()}
         except BaseException:
             self.close()
@@ -227,10 +234,18 @@ class BatchLoader:
         return damages
 
     def _write(self, pixels: NDArray[np.uint8], row: NDArray[np.uint8], *, position: int, number: int) -> None:
-        if (pixels.ndim == 3) != (row.ndim == 3):
+        if not is_pixels(pixels):
             raise ValueError(
-                f"sample {number} has shape {pixels.shape}, others have not: grey and colour make no batch"
+                f"sample {number} is {pixels.dtype} of shape {pixels.shape}: no picture, which is uint8 of shape "
+                "(rows, columns) or (rows, columns, 3)"
             )
+        if pixels.ndim == 3 and row.ndim == 2:
+            raise ValueError(
+                f"sample {number} is in colour, and none of the first {_LOOKS} is: batches are grey; pack pictures in "
+                "colour first, or all in one kind"
+            )
+        if pixels.ndim == 2 and row.ndim == 3:
+            pixels = np.stack([pixels] * 3, axis=2)
         if self._augmentation is not None:
             self._augmentation.apply(pixels, row, seed=self._seed, position=position, number=number)
             return
@@ -243,17 +258,26 @@ class BatchLoader:
         row[:] = planes
 
     def _picture_shape(self) -> tuple[int, ...]:
-        """Shape of a row of a batch: that of the first picture that is not damaged."""
+        """Shape of a row of a batch: that of the first picture, in colour if one of the first few is."""
         if self._shape is None:
-            for number in range(len(self._source)):
-                ((pixels, _),) = self._source.pictures(np.array([number]))
-                if not isinstance(pixels, Damage):
-                    side = () if self._augmentation is None else 2 * (self._augmentation.pixels,)
-                    self._shape = pixels.shape[2:] + (side or pixels.shape[:2])
+            first: tuple[int, ...] = ()
+            for shape in islice(self._picture_shapes(), _LOOKS):
+                first = first or shape
+                in_colour = len(shape) == 3
+                if in_colour:
                     break
-            else:
+            if not first:
                 raise ValueError("all samples are damaged")
+            side = first[:2] if self._augmentation is None else 2 * (self._augmentation.pixels,)
+            self._shape = (3, *side) if in_colour else side
         return self._shape
+
+    def _picture_shapes(self) -> Iterator[tuple[int, ...]]:
+        """Shapes of the pictures that are not damaged, from the first sample on."""
+        for number in range(len(self._source)):
+            ((pixels, _),) = self._source.pictures(np.array([number]))
+            if not isinstance(pixels, Damage):
+                yield pixels.shape
 
     def _without(self, batch: Batch, damages: dict[int, Damage]) -> Batch:
         self.skipped += [damages[row] for row in sorted(damages)]

@@ -44,13 +44,14 @@ class NodeCache:
 
     def __init__(self, dataset: GeneratedDataset, directory: Path | str) -> None:
         self._dataset = dataset
-        self.directory = Path(directory) / dataset.recipe.digest
+        self.directory = Path(directory).absolute() / dataset.recipe.digest
         self.directory.mkdir(parents=True, exist_ok=True)
         self._slots = os.open(self.directory / _SLOTS, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         self._archives: dict[int, int] = {}
         self._lock = threading.Lock()
         self._own = 0
         self._end = 0
+        self._process = os.getpid()
         #: Pictures that this process found, and that it had to draw.
         self.found, self.drawn = 0, 0
 
@@ -108,6 +109,9 @@ class NodeCache:
         files = {_CODEC.value: encode_picture(_CODEC, pixels), "cls": b"%d" % label}
         entry, content = encode(recipe.key(number), files)
         with self._lock:
+            if self._process != os.getpid():
+                # inherited by fork: the archive is another process's
+                self._process, self._own, self._end = os.getpid(), 0, 0
             if self._own < 0:
                 return
             try:

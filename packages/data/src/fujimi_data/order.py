@@ -1,5 +1,6 @@
 """Order of samples: another permutation in each epoch, without memory."""
 
+import operator
 from functools import lru_cache
 
 import numpy as np
@@ -108,6 +109,8 @@ def batch_indices(
         E. Hoffer et al., "Augment your batch: improving generalization through instance repetition", CVPR 2020, for
         repeats.
     """
+    # numpy's integers would overflow
+    samples, step, global_batch, rank, world_size = map(operator.index, (samples, step, global_batch, rank, world_size))
     if not 1 <= samples <= _MOST or step < 0 or global_batch < 1 or seed < 0:
         raise ValueError(
             f"samples {samples}, seed {seed}, step {step}, global_batch {global_batch}: "

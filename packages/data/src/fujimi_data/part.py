@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fujimi_core.errors import RunError
 from fujimi_core.launch import launch_of
 
 
@@ -21,6 +22,11 @@ class Part:
     def __post_init__(self) -> None:
         if self.of < 1 or not 0 <= self.number < self.of:
             raise ValueError(f"part {self.number} of {self.of}; parts count from 0")
+
+    @property
+    def name(self) -> str:
+        """Tells it from all others, also of other numbers of parts."""
+        return f"{self.number}-of-{self.of}"
 
     def shards(self, total: int) -> range:
         """Positions of this part's shards among all."""
@@ -64,4 +70,7 @@ def _array_part(environ: Mapping[str, str]) -> Part:
     )
     if not task:
         return Part()
-    return Part(number=(int(task) - int(first)) // max(1, int(step)), of=int(count))
+    try:
+        return Part(number=(int(task) - int(first)) // max(1, int(step)), of=int(count))
+    except ValueError as wrong:
+        raise RunError(f"SLURM_ARRAY_TASK_ID={task} and its like make no sense: {wrong}; unset them") from None

@@ -5,6 +5,7 @@ the file's name ends in ``.u16``, 32 if in ``.u32``; with any other name, such a
 vocabulary needs.
 """
 
+import operator
 import os
 import weakref
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ class TokenDataset:
     def __init__(self, path: Path | str, *, sequence: int, vocabulary: int) -> None:
         if sequence < 1 or vocabulary < 1:
             raise ValueError(f"sequence {sequence}, vocabulary {vocabulary}: both are at least 1")
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.sequence = sequence
         self.vocabulary = vocabulary
         self._type = token_type(self.path, vocabulary)
@@ -90,6 +91,7 @@ class TokenDataset:
             IndexError: If there is no such window.
             ShardError: If a token of it is not of the vocabulary, or the file was cut since it was opened.
         """
+        number = operator.index(number)  # numpy's integers would overflow
         if not 0 <= number < len(self):
             raise IndexError(f"window {number} of {len(self)}")
         first = number * self.sequence

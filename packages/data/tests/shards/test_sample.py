@@ -1,4 +1,5 @@
 import io
+import pickle
 import tarfile
 
 import google_crc32c
@@ -56,3 +57,9 @@ def test_a_sample_without_a_picture_says_what_it_has() -> None:
 def test_a_sample_has_files() -> None:
     with pytest.raises(ValueError, match="sample a has no files"):
         encode("a", {})
+
+
+def test_a_sample_can_be_sent_to_another_process() -> None:
+    sample = decode(memoryview(encode("a", FILES)[1]), label=12)
+    sent = pickle.loads(pickle.dumps(sample))
+    assert (sent.key, sent.label, dict(sent.files)) == ("a", 12, FILES)

@@ -38,6 +38,11 @@ class Sample:
         """
         return codecs.decode(extension, self.files[extension])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # views of what was read cannot be sent to another process
+        files = {extension: bytes(content) for extension, content in self.files.items()}
+        return _sample, (self.key, self.label, files)
+
     @property
     def picture(self) -> NDArray[np.uint8]:
         """The first file that is a picture: shape (rows, columns), or (rows, columns, 3) in colour.
@@ -50,6 +55,10 @@ class Sample:
                 picture: NDArray[np.uint8] = self[extension]
                 return picture
         raise ValueError(f"sample {self.key} has no picture: {', '.join(self.files)}")
+
+
+def _sample(key: str, label: int | None, files: Mapping[str, bytes]) -> Sample:
+    return Sample(key=key, label=label, files=files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from fujimi_data.shards.shard import Shard
 Encoded = tuple[SampleEntry, bytes]
 
 
-def write_shard(path: Path, samples: Iterable[Encoded], *, recipe: str, label_nbytes: int) -> ShardEntry:
+def write_shard(
+    path: Path, samples: Iterable[Encoded], *, recipe: str, label_nbytes: int, writer: str = ""
+) -> ShardEntry:
     """Write samples and their index into a file that appears when it is whole.
 
     Args:
@@ -22,6 +24,7 @@ def write_shard(path: Path, samples: Iterable[Encoded], *, recipe: str, label_nb
         samples: At least one, as `fujimi_data.shards.sample.encode` gives them.
         recipe: Digest of what the dataset is made of.
         label_nbytes: Of a label in the index; 0 if samples have none.
+        writer: Tells apart processes that write the same file at the same time.
 
     Raises:
         RunError: If the disk is full or the file cannot be written.
@@ -29,7 +32,7 @@ def write_shard(path: Path, samples: Iterable[Encoded], *, recipe: str, label_nb
     """
     entries: list[SampleEntry] = []
     nbytes = 0
-    with atomic_file(path) as file:
+    with atomic_file(path, writer=writer) as file:
         for entry, content in samples:
             file.write(content)
             nbytes += len(content)
