@@ -40,3 +40,8 @@ def test_option_that_a_family_does_not_have_is_refused_with_those_it_has() -> No
 def test_option_of_another_type_is_refused(name: str, value: Option) -> None:
     with pytest.raises(ValueError, match=f"option {name} of dots is {value!r}; it must be of type"):
         DOTS.complete({name: value})
+
+
+def test_number_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ValueError, match="option weight of dots has 400 digits: too large"):
+        DOTS.complete({"weight": int("9" * 400)})

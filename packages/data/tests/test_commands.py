@@ -263,6 +263,8 @@ def test_show_draws_a_family_and_a_dataset(
             assert image.size == (2 + 3 * 18, 2 + 2 * 18)
     assert main(["data", "show", "nothing", "--out", str(tmp_path / "b.png")], plugins) == 2
     assert "Unknown generator: 'nothing'" in capsys.readouterr().err
+    assert main(["data", "show", str(directory), "--option", "mode=reference"], plugins) == 2
+    assert "is a dataset, drawn already: --option and --seed are for families" in capsys.readouterr().err
 
 
 def test_pack_and_unpack_go_there_and_back(

@@ -66,3 +66,19 @@ def test_a_sheet_is_a_png_file(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(image), sheet)
     with pytest.raises(RunError, match="cannot write"):
         contact_sheet.save(sheet, tmp_path / "no" / "a.png")
+
+
+def test_all_of_a_packed_dataset_is_searched_for_its_first_classes(tmp_path: Path) -> None:
+    for label in range(60):
+        folder = tmp_path / "folder" / f"{label:02d}"
+        folder.mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (16, 16), 100 + label).save(folder / f"{number}.png")
+    pack(tmp_path / "folder", tmp_path / "out")
+    sheet = contact_sheet.of_dataset(tmp_path / "out", classes=2, instances=1, pixels=16)
+    assert [int(cell(sheet, row, 0)[0, 0, 0]) for row in range(2)] == [100, 101]
+
+
+def test_a_sheet_that_is_too_large_is_refused(directory: Path) -> None:
+    with pytest.raises(ValueError, match="a sheet of 2 x 2 pictures of 100000 pixels has more than 300,000,000"):
+        contact_sheet.of_dataset(directory, classes=2, instances=2, pixels=100_000)

@@ -62,7 +62,10 @@ class Generator:
 
 def _of_type(value: Option, default: Option, what: str) -> Option:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{what} has {len(str(value))} digits: too large") from None
     if type(value) is not type(default):
         raise ValueError(f"{what} is {value!r}; it must be of type {type(default).__name__}, as {default!r} is")
     return value

@@ -17,6 +17,8 @@ from fujimi_data.shards.manifest import Recipe
 
 # Between pictures, in pixels and grey.
 _GAP, _GREY = 2, 96
+# Of a sheet: 1 GB in memory.
+_MOST_PIXELS = 3 * 10**8
 
 
 def of_family(generator: Generator, recipe: Recipe) -> NDArray[np.uint8]:
@@ -33,7 +35,7 @@ def of_dataset(directory: Path, *, classes: int, instances: int, pixels: int) ->
     """Sheet of a dataset's first pictures of its first classes, made smaller.
 
     Raises:
-        ValueError: If a number is below 1.
+        ValueError: If a number is below 1, or the sheet would be too large.
         ShardError: If it is no dataset, or a sample is damaged.
     """
     if min(classes, instances, pixels) < 1:
@@ -68,6 +70,11 @@ def _sheet(
     rows: int, columns: int, pixels: int, picture: Callable[[int, int], NDArray[np.uint8] | None]
 ) -> NDArray[np.uint8]:
     pitch = pixels + _GAP
+    if rows * columns * pitch**2 > _MOST_PIXELS:
+        raise ValueError(
+            f"a sheet of {rows} x {columns} pictures of {pixels} pixels has more than {_MOST_PIXELS:,}: "
+            "take fewer, or make them smaller"
+        )
     sheet = np.full((rows * pitch + _GAP, columns * pitch + _GAP, 3), _GREY, dtype=np.uint8)
     for row in range(rows):
         for column in range(columns):
@@ -86,9 +93,5 @@ def _first_numbers(dataset: ShardDataset, classes: int, instances: int) -> list[
             [instance * recipe.classes + category for instance in range(min(instances, recipe.instances))]
             for category in range(min(classes, recipe.classes))
         ]
-    found: dict[int, list[int]] = {}
-    for number in range(min(len(dataset), 100 * classes * instances)):
-        label = dataset[number].label or 0
-        if label < classes and len(found.setdefault(label, [])) < instances:
-            found[label].append(number)
-    return [found.get(label, []) for label in range(classes)]
+    labels = dataset.labels()
+    return [np.flatnonzero(labels == label)[:instances].tolist() for label in range(classes)]

@@ -147,6 +147,8 @@ def _show(arguments: argparse.Namespace, plugins: Plugins) -> int:
     rows, columns, pixels = arguments.classes, arguments.instances, arguments.pixels
     try:
         if (Path(arguments.what) / FILE).exists():
+            if arguments.option or arguments.seed:
+                raise ValueError(f"{arguments.what} is a dataset, drawn already: --option and --seed are for families")
             picture = contact_sheet.of_dataset(Path(arguments.what), classes=rows, instances=columns, pixels=pixels)
         else:
             generator = plugins.generator(arguments.what)
@@ -163,7 +165,7 @@ def _show(arguments: argparse.Namespace, plugins: Plugins) -> int:
     except ValueError as wrong:
         raise FujimiError(str(wrong)) from None
     contact_sheet.save(picture, arguments.out)
-    print(f"{arguments.out}: a class in each of {rows} rows, {columns} pictures of it")
+    print(f"{arguments.out}: a class in each of up to {rows} rows, up to {columns} pictures of it")
     return 0
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -85,18 +85,20 @@ def recipe_of(
     )
     if samples_per_shard is not None:
         return recipe
-    nbytes = sum(entry.nbytes for entry, _ in trial(generator, recipe)) / len(trial_numbers(recipe))
+    numbers = trial_numbers(recipe)
+    nbytes = sum(entry.nbytes for entry, _ in trial(generator, recipe, numbers)) / len(numbers)
     return replace(recipe, samples_per_shard=max(1, min(recipe.samples, _round(_SHARD_NBYTES / nbytes))))
 
 
 def trial_numbers(recipe: Recipe) -> list[int]:
-    """Numbers of some samples, spread over all classes and instances."""
-    return sorted({trial * recipe.samples // _TRIALS for trial in range(_TRIALS)})
+    """Numbers of some samples: of the first classes, since some programs find no class without those before it."""
+    spread = {(trial % recipe.classes, trial * recipe.instances // _TRIALS) for trial in range(_TRIALS)}
+    return sorted(instance * recipe.classes + category for category, instance in spread)
 
 
-def trial(generator: Generator, recipe: Recipe) -> Iterator[Encoded]:
+def trial(generator: Generator, recipe: Recipe, numbers: Sequence[int]) -> Iterator[Encoded]:
     """Draw some samples, to see how large they are."""
-    return (_encoded(generator, recipe, number) for number in trial_numbers(recipe))
+    return (_encoded(generator, recipe, number) for number in numbers)
 
 
 def generate(

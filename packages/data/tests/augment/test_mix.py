@@ -181,3 +181,18 @@ def test_a_pair_that_is_split_is_refused(first: int, samples: int) -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Mixing(**options)
+
+
+def test_shares_of_a_small_parameter_are_those_of_one_picture_or_the_other() -> None:
+    drawn = np.array([beta(key, 0.001) for key in KEYS])
+    assert np.all((drawn >= 0) & (drawn <= 1))
+    assert np.mean(np.minimum(drawn, 1 - drawn) < 1e-6) > 0.95
+    assert abs(drawn.mean() - 0.5) < 5 * 0.5 / math.sqrt(len(KEYS))
+
+
+@pytest.mark.parametrize("kind", ["gaps", "float"])
+def test_pictures_that_cannot_be_mixed_in_place_are_refused(kind: str) -> None:
+    pictures = np.zeros((2, 8, 8, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
+    given = pictures if kind == "gaps" else np.zeros((2, 8, 8), dtype=np.float32)
+    with pytest.raises(ValueError, match="pictures to be mixed in place are contiguous bytes"):
+        mix_pictures(given, mix_of([0.5, 0.5], [(0, 0, 0, 0)] * 2))

@@ -14,7 +14,7 @@ from fujimi_data.errors import ShardError
 from fujimi_data.shards import files
 from fujimi_data.shards.dataset import ShardDataset
 
-from ..conftest import make
+from ..conftest import flip, make
 
 
 def labels(dataset: ShardDataset) -> list[int | None]:
@@ -161,3 +161,14 @@ def test_exchanged_shards_are_noticed(directory: Path) -> None:
     second.write_bytes(content)
     with pytest.raises(ShardError, match=r"shard-00000\.tar: was replaced"):
         ShardDataset(directory)[0]
+
+
+def test_labels_come_from_the_tables_wherever_they_are_whole(directory: Path) -> None:
+    for path in directory.glob("*.tar"):
+        flip(path, 700)  # of a sample: it is not read
+    assert ShardDataset(directory).labels().tolist() == [0, 1, 2, 3] * 3
+    (directory / "dataset.index").unlink()
+    assert ShardDataset(directory).labels().tolist() == [0, 1, 2, 3] * 3
+    flip(directory / "shard-00001.tar", (directory / "shard-00001.tar").stat().st_size - 1800)
+    with pytest.raises(ShardError, match=r"shard-00001\.tar: .*index"):
+        ShardDataset(directory).labels()

@@ -156,7 +156,12 @@ def mix_pictures(pictures: _Bytes, mix: Mix) -> None:
     Args:
         pictures: Shape (batch, rows, columns) or (batch, channels, rows, columns), contiguous.
         mix: Of this batch.
+
+    Raises:
+        ValueError: If pictures are not bytes, or not contiguous.
     """
+    if pictures.dtype != np.uint8 or not pictures.flags.c_contiguous:
+        raise ValueError(f"pictures to be mixed in place are contiguous bytes, not {pictures.dtype} with gaps")
     rows, columns = pictures.shape[-2:]
     _exchange(pictures.reshape(len(pictures), -1, rows, columns), mix.partners, mix.boxes)
     _blend_pairs(pictures.reshape(len(pictures), -1), mix.partners, mix.weights)
@@ -194,8 +199,11 @@ def beta(key: Key, a: float) -> float:
     number, angle = uniform(*key, MIX, 1)
     sign, _ = uniform(*key, MIX, 2)
     turn = math.cos(2 * math.pi * angle) ** 2
-    # 1 - number is above 0
-    spread = ((1 - number) ** (-1 / a) - 1) * turn
+    try:
+        # 1 - number is above 0
+        spread = ((1 - number) ** (-1 / a) - 1) * turn
+    except OverflowError:  # of a small a: as near to 0 or 1 as can be told
+        spread = math.inf
     return 0.5 + math.copysign(0.5, sign - 0.5) / math.sqrt(1 + 1 / spread) if spread > 0 else 0.5
 
 

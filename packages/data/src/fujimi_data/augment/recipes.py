@@ -42,16 +42,18 @@ RECIPES: dict[str, Recipe] = {
         repeats=3,
         source="H. Touvron et al., ICML 2021, table 9; facebookresearch/deit, main.py, defaults",
     ),
+    # its program erases after it mixed; here it is before, as in DeiT's
     "fdsl-pretrain": Recipe(
         augmentation=Augmentation(
             pixels=224,
-            crop=RandomResizedCrop(resampling="bicubic"),
-            randaugment=RandAugment(strength=9.0, deviation=0.5, resampling="bicubic"),
+            crop=RandomResizedCrop(resampling="random"),
+            randaugment=RandAugment(strength=9.0, deviation=0.5, resampling="random"),
             erasing=RandomErasing(probability=0.25, mode="pixel"),
         ),
         mixing=Mixing(mixup=0.8, cutmix=1.0, cutmix_probability=0.5, group=64, smoothing=0.1),
         repeats=3,
-        source="S. Takashima et al., CVPR 2023; masora1030/CVPR2023-FDSL-on-VisualAtom, scripts/pretrain.sh",
+        source="S. Takashima et al., CVPR 2023; masora1030/CVPR2023-FDSL-on-VisualAtom, scripts/pretrain.sh, "
+        "pretrain.py (--train-interpolation)",
     ),
     "cifar": Recipe(
         augmentation=Augmentation(pixels=32, crop=PaddedCrop(padding=4), flip=Flip(horizontal=0.5)),

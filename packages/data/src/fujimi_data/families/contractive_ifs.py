@@ -25,7 +25,7 @@ from fujimi_data.families.density import (
     stamped,
 )
 from fujimi_data.families.ifs_orbit import System
-from fujimi_data.families.keys import CLASS_STREAM, check, class_key, integer, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, check, class_key, integer, real
 from fujimi_data.families.patches import MOST_POINTS
 from fujimi_data.scratch import borrowed
 from fujimi_data.threefry import Pair, words
@@ -170,7 +170,7 @@ def check_options(*, mode: str, look: str, points: int, least_maps: int, most_ma
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def class_system(key: Pair, *, least_maps: int, most_maps: int) -> System:
     """The system of a class; read-only."""
     draws = words(key, stream=CLASS_STREAM, pairs=1 + NUMBERS * MOST_MAPS // 2).reshape(-1)

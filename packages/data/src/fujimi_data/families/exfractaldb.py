@@ -12,7 +12,7 @@ from fujimi_data.compiled import compiled
 from fujimi_data.families import exfractaldb_reference
 from fujimi_data.families.colours import bright_colours
 from fujimi_data.families.ifs3d import draw_cloud, draw_cloud_in_colour, fill_cloud, normalise, probabilities
-from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, check, check_mode, class_key
 from fujimi_data.threefry import Pair, fill_words, threefry, words
 
 #: Points of a cloud.
@@ -168,7 +168,7 @@ def weights_of(number: int) -> NDArray[np.float64]:
     return weights
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def system_of(key: Pair) -> System:
     """Search for the system of a class: the first of a sequence whose cloud varies enough along each axis."""
     maps, limits = _search(*key)

@@ -12,7 +12,7 @@ from fujimi_data.compiled import compiled
 from fujimi_data.families.bulk_random import BulkRandom
 from fujimi_data.families.chaos_game import BLOCK, coefficients, place_all, play
 from fujimi_data.families.ifs_orbit import System, choose, orbit_places
-from fujimi_data.families.keys import CLASS_STREAM, integer, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, integer, real
 from fujimi_data.scratch import borrowed
 from fujimi_data.threefry import Pair, derived_key, words
 
@@ -156,7 +156,7 @@ def covers(picture: NDArray[np.uint8], places: NDArray[np.int32], share: float) 
     return False
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def category_of(key: Pair, *, fill_rate: float) -> System:
     """The first of a class's own systems that fills enough of its picture; read-only.
 

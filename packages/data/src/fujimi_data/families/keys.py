@@ -13,9 +13,11 @@ _WORDS = 2**32
 CLASS_STREAM = _WORDS - 1
 #: Whose random numbers pictures are drawn with: ours, or those of the authors' programs in their order.
 MODES = ("default", "reference")
+#: Classes whose parameters are kept: datasets, whose classes take turns, have up to 21,000.
+KEPT_CLASSES = 65_536
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def class_key(seed: int, category: int) -> Pair:
     """Key of all random words of a class."""
     return derived_key((np.uint32(seed % _WORDS), np.uint32(seed // _WORDS)), category)

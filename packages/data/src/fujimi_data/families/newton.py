@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fujimi_data.families.basins import ROOTS, draw_basins, padded
 from fujimi_data.families.colours import bright_colours
-from fujimi_data.families.keys import CLASS_STREAM, check, class_key, integer, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, check, class_key, integer, real
 from fujimi_data.threefry import Pair, words
 
 #: Degrees of classes, if none is asked for.
@@ -110,7 +110,7 @@ def draw(polynomial: Polynomial, view: View, levels: NDArray[np.uint8], *, pixel
     return picture
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def polynomial_of(key: Pair, degree: int = 0) -> Polynomial:
     """Draw a class; of a degree, or of one that it draws."""
     # a tenth of the disc is taken by a root at most: in 500 tries, all have their place

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fujimi_data.families.bulk_random import BulkRandom
-from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, integer, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, check, check_mode, class_key, integer, real
 from fujimi_data.families.orbits import NOISE_SPAN, Drawing, Orbits, draw, draw_orbits_at
 from fujimi_data.families.polyline import Inks
 from fujimi_data.families.program import Program
@@ -198,7 +198,7 @@ def orbits_of(atom: Atom, view: View, *, scale: float) -> Orbits:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT_CLASSES)
 def atom_of(key: Pair) -> Atom:
     """Draw the parameters of a class."""
     draws = [int(word) for word in words(key, stream=CLASS_STREAM, pairs=5).reshape(-1)]

@@ -3,6 +3,7 @@
 import bisect
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,17 @@ class ShardDataset:
         with self._files.opened(group) as shards:
             self._refuse(shards)
             return read_pieces(self._files, shards, positions, numbers, look_ahead=look_ahead)
+
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each sample, from the tables alone; 0 where samples have none.
+
+        Raises:
+            ShardError: If a table is damaged.
+        """
+        labels = np.zeros(self._count, dtype=np.int64)
+        for position, (first, end) in enumerate(pairwise(self._firsts) if self._files.labelled else ()):
+            labels[first:end] = self._files.rows(position)["label"][:-1]
+        return labels
 
     def _refuse(self, shards: Mapping[int, OpenShard]) -> None:
         """Raise what is wrong with a shard, unless damaged samples are skipped: some of it may be whole."""

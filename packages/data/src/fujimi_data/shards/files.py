@@ -149,7 +149,7 @@ class ShardFiles:
         if self._tables < 0:
             self._tables = self._open_tables()
         entry = self.entries[position]
-        shard = _open_shard(self.place, entry, table_is_whole=self._table_is_whole(position))
+        shard = _open_shard(self.place, entry, table_is_whole=self._whole_table(position) is not None)
         if shard.descriptor < 0 or len(_KEPT) >= _most_files() // _KEPT_SHARE:
             return shard
         shard = replace(shard, kept=True)
@@ -161,7 +161,23 @@ class ShardFiles:
             os.close(shard.descriptor)
         return first
 
-    def _table_is_whole(self, position: int) -> bool:
+    def rows(self, position: int) -> Rows:
+        """Table of a shard.
+
+        Raises:
+            ShardError: If it is damaged wherever it lies.
+        """
+        table = self._whole_table(position)
+        if table is not None:
+            return np.frombuffer(table, dtype=self.row_type)
+        with self.opened([position]) as shards:
+            shard = shards[position]
+            if shard.rows is None:
+                raise ShardError(shard.wrong or Damage(shard=str(shard.path), what="its index cannot be read"))
+            return shard.rows
+
+    def _whole_table(self, position: int) -> bytes | None:
+        """Table of a shard as the dataset has it, if it is right."""
         entry = self.entries[position]
         nbytes = (entry.samples + 1) * self.row_type.itemsize
         first = int(self.firsts[position]) + position
@@ -172,7 +188,7 @@ class ShardFiles:
                 table = os.pread(self._tables, nbytes, first * self.row_type.itemsize) if self._tables >= 0 else b""
         except OSError:
             table = b""
-        return len(table) == nbytes and digits(table) == entry.table
+        return table if len(table) == nbytes and digits(table) == entry.table else None
 
 
 def _most_files() -> int:
