@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,8 @@ def _cache_directory() -> Path | None:
         if b"compiled" in source:
             fingerprint.update(source)
     directory = _base_directory() / f"fujimi-data-{fingerprint.hexdigest()[:16]}"
+    if not directory.exists() and sys.stderr.isatty():
+        sys.stderr.write(f"fujimi: what is first used is compiled, up to a minute in all; kept in {directory}\n")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as wrong:
