@@ -161,7 +161,9 @@ def mix_pictures(pictures: _Bytes, mix: Mix) -> None:
         ValueError: If pictures are not bytes, or not contiguous.
     """
     if pictures.dtype != np.uint8 or not pictures.flags.c_contiguous:
-        raise ValueError(f"pictures to be mixed in place are contiguous bytes, not {pictures.dtype} with gaps")
+        raise ValueError(
+            f"pictures to be mixed in place are contiguous bytes, not {pictures.dtype} of strides {pictures.strides}"
+        )
     rows, columns = pictures.shape[-2:]
     _exchange(pictures.reshape(len(pictures), -1, rows, columns), mix.partners, mix.boxes)
     _blend_pairs(pictures.reshape(len(pictures), -1), mix.partners, mix.weights)
