@@ -295,6 +295,7 @@ SPARSE = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"}
         ([member("b.png", b"x", pax_headers=SPARSE)], r"b\.png is stored without its zeros"),
         ([member("readme")], "readme has no extension"),
         ([member("a.png")], r"has a\.png twice"),
+        ([member("b.png"), member("a.cls", b"1")], r"has sample 'a' a second time: .* \(tar --sort=name\)"),
         ([member("b.png"), member("b.cls", b"1")], "1 of 2 samples have no .cls file, the first is 'a'"),
     ],
 )

@@ -190,7 +190,10 @@ def _in_archives(paths: Sequence[Path]) -> Iterator[Found]:
     for path in paths:
         for key, members in _groups(path):
             if key in keys:
-                raise FujimiError(f"{path} has sample {key!r} a second time: samples need names of their own")
+                raise FujimiError(
+                    f"{path} has sample {key!r} a second time: files of a sample follow each other (tar --sort=name), "
+                    "and samples need names of their own"
+                )
             keys.add(key)
             yield Found(
                 key=key,
