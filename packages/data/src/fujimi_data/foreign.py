@@ -77,7 +77,8 @@ def find(source: Path) -> Foreign:
         FujimiError: If there are none, or something there cannot be packed.
     """
     archives = [source] if source.is_file() else sorted(source.glob("*.tar"))
-    classes = tuple(sorted(path.name for path in _shown(source) if path.is_dir()))
+    shown = sorted(path for path in source.iterdir() if path.name[0] != ".") if source.is_dir() else []
+    classes = tuple(path.name for path in shown if path.is_dir())
     if archives and classes:
         raise FujimiError(
             f"{source} has tar archives, such as {archives[0].name}, and directories, such as {classes[0]}: "
@@ -86,7 +87,7 @@ def find(source: Path) -> Foreign:
     if archives:
         found = Foreign(kind="webdataset", classes=(), samples=list(_in_archives(archives)))
     elif source.is_dir():
-        for path in _shown(source):
+        for path in shown:
             if not path.is_dir() and is_picture(split(path.name)[1]):
                 raise FujimiError(f"{path} is in no directory of a class: move it into one, or remove it")
         samples = [sample for label, name in enumerate(classes) for sample in _in_folder(source / name, name, label)]
@@ -103,11 +104,6 @@ def _shuffled(samples: Sequence[Found]) -> list[Found]:
         return []
     order = permuted(np.arange(len(samples)), samples=len(samples), seed=0, epoch=0)
     return [samples[place] for place in order.tolist()]
-
-
-def _shown(source: Path) -> list[Path]:
-    """What is in a directory and not hidden."""
-    return sorted(path for path in source.iterdir() if path.name[0] != ".") if source.is_dir() else []
 
 
 def _in_folder(folder: Path, name: str, label: int) -> Iterator[Found]:

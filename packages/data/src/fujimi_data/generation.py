@@ -85,12 +85,12 @@ def recipe_of(
     )
     if samples_per_shard is not None:
         return recipe
-    numbers = trial_numbers(recipe)
+    numbers = _trial_numbers(recipe)
     nbytes = sum(entry.nbytes for entry, _ in trial(generator, recipe, numbers)) / len(numbers)
     return replace(recipe, samples_per_shard=max(1, min(recipe.samples, _round(_SHARD_NBYTES / nbytes))))
 
 
-def trial_numbers(recipe: Recipe) -> list[int]:
+def _trial_numbers(recipe: Recipe) -> list[int]:
     """Numbers of some samples: of the first classes, since some programs find no class without those before it."""
     spread = {(trial % recipe.classes, trial * recipe.instances // _TRIALS) for trial in range(_TRIALS)}
     return sorted(instance * recipe.classes + category for category, instance in spread)

@@ -10,7 +10,7 @@ from fujimi_data.compiled import compiled
 from fujimi_data.families.chaos_game import BLOCK, LARGEST, coefficients, place_all, play
 from fujimi_data.families.fractaldb_search import PIXELS, POINTS, category_of, covers
 from fujimi_data.families.ifs_orbit import PAD, System
-from fujimi_data.families.keys import CLASS_STREAM, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, real
 from fujimi_data.scratch import borrowed
 from fujimi_data.threefry import Pair, derived_key, words
 
@@ -113,7 +113,7 @@ def factors(key: Pair, *, weights: float, row: int, stage: int) -> NDArray[np.fl
     return shrunk_row if stage else given
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=KEPT_CLASSES)
 def proper_variant(key: Pair, *, fill_rate: float, weights: float, row: int, stage: int) -> Variant | None:
     """A category with the weight of a row, if its pictures are proper ones.
 

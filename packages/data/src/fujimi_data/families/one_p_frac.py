@@ -13,7 +13,7 @@ from fujimi_data.families.fractaldb_instances import weighted
 from fujimi_data.families.fractaldb_reference import drawn, patch_masks, reference_places
 from fujimi_data.families.ifs_orbit import System
 from fujimi_data.families.ifs_picture import check_drawing, flipped, picture_of, played_grid
-from fujimi_data.families.keys import CLASS_STREAM, check, check_mode, class_key, real
+from fujimi_data.families.keys import CLASS_STREAM, KEPT_CLASSES, check, check_mode, class_key, real
 from fujimi_data.threefry import Pair, derived_key, words
 
 #: Side of the picture whose lit share decides [pixels].
@@ -140,7 +140,7 @@ def _reference_drawing(recipe: Recipe, numbers: BulkRandom, *, pixels: int, colo
     raise _unlit(recipe)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=KEPT_CLASSES)
 def lit_attempt(recipe: Recipe, category: int) -> int:
     """How often the factors of a class must be drawn anew until its picture is lit enough."""
     for attempt in range(_ATTEMPTS):

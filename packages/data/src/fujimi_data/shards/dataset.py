@@ -51,7 +51,6 @@ class ShardDataset:
         self.manifest: Manifest = self._load()
         self._files = ShardFiles(self.place, self.manifest)
         self._firsts: list[int] = self._files.firsts.tolist()
-        self._count = self.manifest.origin.samples
         if on_error == "raise":
             self.place.check(self.manifest.shards)
 
@@ -63,7 +62,7 @@ class ShardDataset:
             raise
 
     def __len__(self) -> int:
-        return self._count
+        return self._firsts[-1]
 
     def __getitem__(self, number: int) -> Sample:
         """Read a sample.
@@ -76,14 +75,14 @@ class ShardDataset:
             ShardError: If it is damaged.
         """
         number = operator.index(number)
-        if not 0 <= number < self._count:
-            raise IndexError(f"sample {number} of {self._count}")
+        if not 0 <= number < self._firsts[-1]:
+            raise IndexError(f"sample {number} of {len(self)}")
         position = bisect.bisect_right(self._firsts, number) - 1
         shard = self._files.shard(position)
         try:
             found = read_one(self._files, shard, position, number)
         finally:
-            self._files.release(shard)
+            shard.release()
         if found is None:
             return self.__getitems__([number])[0]
         return decode(memoryview(found[0]), label=found[1])
@@ -160,7 +159,7 @@ class ShardDataset:
         Raises:
             ShardError: If a table is damaged.
         """
-        labels = np.zeros(self._count, dtype=np.int64)
+        labels = np.zeros(len(self), dtype=np.int64)
         for position, (first, end) in enumerate(pairwise(self._firsts) if self._files.labelled else ()):
             labels[first:end] = self._files.rows(position)["label"][:-1]
         return labels

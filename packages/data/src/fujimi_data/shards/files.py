@@ -51,6 +51,11 @@ class OpenShard:
     lost: bool = False
     kept: bool = False
 
+    def release(self) -> None:
+        """Close the file, unless it stays open."""
+        if self.descriptor >= 0 and not self.kept:
+            os.close(self.descriptor)
+
 
 class ShardFiles:
     """Shards of a dataset by their positions, and the tables of their indices.
@@ -99,7 +104,7 @@ class ShardFiles:
             yield shards
         finally:
             for shard in shards.values():
-                self.release(shard)
+                shard.release()
 
     def groups(self, positions: list[int]) -> list[list[int]]:
         """Positions of shards in groups that may be open together: first all that are, then some at a time."""
@@ -113,11 +118,6 @@ class ShardFiles:
     def shard(self, position: int) -> OpenShard:
         """Shard at a position, open until it is released."""
         return self._shards.get(position) or self._open(position)
-
-    def release(self, shard: OpenShard) -> None:
-        """Close a shard that is not kept open."""
-        if shard.descriptor >= 0 and not shard.kept:
-            os.close(shard.descriptor)
 
     def table_place(self, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the rows of samples lie in the file of tables [B]; each shard has a row more than samples."""
